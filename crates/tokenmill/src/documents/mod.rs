@@ -1,0 +1,89 @@
+//! Documents: an ordered stream of texts with their origin.
+//!
+//! Reading is split in two so that the expensive half runs in parallel:
+//!
+//! ```text
+//! BlockSource::next_block   serial, cheap: bytes off the disk, decompressed, cut at record boundaries
+//! Block::parse              parallel, pure: UTF-8 check, JSON, separators → Documents
+//! ```
+//!
+//! The order of blocks is the order of the inputs, so results never depend on threads.
+
+mod block;
+mod files;
+
+pub use block::{Block, Documents, Layout};
+pub use files::{FileOptions, FileSource, Format};
+
+use crate::error::Result;
+use crate::monitor::{Monitor, Progress};
+
+/// One input as a manifest records it: enough to tell later whether it is still the same.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InputRecord {
+    /// The path as the user gave it, or `<stdin>`, `<texts>`, `<arrow>`.
+    pub name: String,
+    /// What a document's position counts: "byte" (offset in the uncompressed file) or "row".
+    pub position: PositionUnit,
+    /// Bytes read (of the file as it lies on disk, or of UTF-8 text for iterables and Arrow).
+    pub bytes: u64,
+    /// SHA-256 of those bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// What the number that locates a document counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PositionUnit {
+    /// Offset of the document's record in the uncompressed file.
+    Byte,
+    /// 0-based number of the text or row.
+    Row,
+}
+
+/// An ordered stream of [`Block`]s.
+pub trait BlockSource {
+    /// The next block in input order, `None` at the end.
+    fn next_block(&mut self) -> Result<Option<Block>>;
+    /// Bytes of input consumed so far (compressed size for compressed files): comparable to `total_bytes`.
+    fn bytes_read(&self) -> u64;
+    /// Bytes of input in all, where that is known before reading.
+    fn total_bytes(&self) -> Option<u64>;
+    /// The inputs that have been read to their end. All of them once `next_block` has returned `None`.
+    fn inputs(&self) -> Vec<InputRecord>;
+}
+
+/// Blocks are handed on in groups of about this many bytes: work for all threads, yet short enough
+/// that Ctrl-C and the progress bar are served several times a second.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// Feeds `consume` with groups of consecutive blocks until the source ends.
+/// `consume` runs on the calling thread; it is the place to fan out.
+pub fn for_each_group(
+    source: &mut dyn BlockSource,
+    stage: &'static str,
+    monitor: &dyn Monitor,
+    mut consume: impl FnMut(Vec<Block>) -> Result<()>,
+) -> Result<()> {
+    loop {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while bytes < GROUP_BYTES {
+            match source.next_block()? {
+                Some(block) => {
+                    bytes += block.bytes.len();
+                    group.push(block);
+                }
+                None => break,
+            }
+        }
+        let ended = bytes < GROUP_BYTES;
+        if !group.is_empty() {
+            consume(group)?;
+        }
+        monitor.tick(Progress { stage, unit: "bytes", done: source.bytes_read(), total: source.total_bytes() })?;
+        if ended {
+            return Ok(());
+        }
+    }
+}

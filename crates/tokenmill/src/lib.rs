@@ -1,0 +1,23 @@
+//! tokenmill's core: raw text in, LLM training batches out. No Python in here.
+//!
+//! ```text
+//! documents ──► tokenizer ──► store ──► sample ──► gather
+//! ```
+//!
+//! Nothing flows backwards: each module uses only those to its left, and `error`, `monitor`, `threads`, `fs`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod bpe;
+pub mod documents;
+pub mod error;
+pub mod fs;
+pub mod monitor;
+pub mod split;
+pub mod threads;
+pub mod tokenizer;
+pub mod tokens;
+pub mod vocab;
+pub mod word;
+
+pub use error::{Error, Result};
