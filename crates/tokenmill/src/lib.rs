@@ -9,8 +9,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bpe;
+pub mod byte_level;
 pub mod documents;
 pub mod error;
+pub mod formats;
 pub mod fs;
 pub mod monitor;
 pub mod split;
