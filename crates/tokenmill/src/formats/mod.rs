@@ -91,3 +91,6 @@ fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let read = file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if u64::try_from(read).is_ok_and(|read| read > limit) { Err(too_large()) } else { Ok(bytes) }
 }
+
+#[cfg(test)]
+mod tests;
