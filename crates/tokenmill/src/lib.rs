@@ -10,15 +10,18 @@
 
 pub mod bpe;
 pub mod byte_level;
+pub mod counts;
 pub mod documents;
 pub mod error;
 pub mod formats;
 pub mod fs;
 pub mod monitor;
+pub mod special;
 pub mod split;
 pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
+pub mod unicode;
 pub mod vocab;
 pub mod word;
 

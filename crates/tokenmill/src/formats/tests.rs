@@ -18,14 +18,10 @@ fn bpe(pattern: &str, ranks: bool, specials: Vec<SpecialToken>) -> Tokenizer {
     let learned = [(256, b"ab".to_vec()), (257, b"abc".to_vec()), (258, b" a".to_vec())];
     let tokens = (0..=u8::MAX).map(|byte| (u32::from(byte), vec![byte])).chain(learned).collect();
     let merge = |left: u8, right: u8, id| Merge { left: left.into(), right: right.into(), id };
-    let list = vec![
-        merge(b'a', b'b', 256),
-        Merge { left: 256, right: u32::from(b'c'), id: 257 },
-        merge(b' ', b'a', 258),
-    ];
+    let list =
+        vec![merge(b'a', b'b', 256), Merge { left: 256, right: u32::from(b'c'), id: 257 }, merge(b' ', b'a', 258)];
     let merges = if ranks { Merges::Ranks } else { Merges::List(list) };
-    let model =
-        BpeModel::new(Pattern::parse(pattern).unwrap(), Vocab::new(tokens).unwrap(), merges, ranks).unwrap();
+    let model = BpeModel::new(Pattern::parse(pattern).unwrap(), Vocab::new(tokens).unwrap(), merges, ranks).unwrap();
     Tokenizer::new(Model::Bpe(model), specials).unwrap()
 }
 
