@@ -13,6 +13,7 @@ pub mod byte_level;
 pub mod counts;
 pub mod documents;
 pub mod error;
+pub mod formats;
 pub mod fs;
 pub mod monitor;
 pub mod special;
