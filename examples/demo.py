@@ -1,7 +1,7 @@
 """From raw text to training batches, in about a minute: `make demo`.
 
-First the small examples that explain the idea, then the same steps on a real corpus that every machine has: the
-source code of Python's own standard library.
+First the small examples that explain the idea, then the same steps on a real corpus that every machine has:
+the source code of Python's own standard library.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,31 +108,65 @@ def python_sources(folder: Path) -> Sources:
     return sources
 
 
-class Steps:
-    """Prints one line a step: what it did, how long it took, how much it got through in a second."""
-
-    @contextmanager
-    def step(self, name: str, amount: float, unit: str) -> Iterator[list[str]]:
-        """Times the block; what it appends to the list is printed behind the numbers."""
-        result: list[str] = []
-        start = time.perf_counter()
-        yield result
-        seconds = time.perf_counter() - start
-        print(f"   {name:<10} {seconds:6.2f} s  {amount / seconds / 1e6:8.1f} {unit:<11} {' '.join(result)}")
+@contextmanager
+def step(name: str, amount: float, unit: str) -> Iterator[list[str]]:
+    """Times the block and prints how much it got through in a second, and what it appended to the list."""
+    result: list[str] = []
+    start = time.perf_counter()
+    yield result
+    seconds = time.perf_counter() - start
+    print(f"   {name:<8} {seconds:7.2f} s {amount / seconds / 1e6:8.1f} {unit:<11} {' '.join(result)}")
 
 
 def run_corpus(sources: Sources, out: Path, *, vocab_size: int, max_length: int, batch_size: int) -> None:
     """Trains, prepares, verifies and samples, and prints a line about each."""
-    steps = Steps()
-    megabytes = "MB/s"
-
-    with steps.step("train", sources.bytes, megabytes) as said:
+    with step("train", sources.bytes, "MB/s") as said:
         documents = tm.Documents.from_files(sources.files, format="text")
         tokenizer = tm.train_bpe(documents, vocab_size=vocab_size, pattern="gpt4")
         said.append(f"{tokenizer.vocab_size:,} tokens in the vocabulary")
 
-    with steps.step("prepare", sources.bytes, megabytes) as said:
+    with step("prepare", sources.bytes, "MB/s") as said:
         documents = tm.Documents.from_files(sources.files, format="text")
         store = tm.prepare(documents, tokenizer=tokenizer, out=out)
         said.append(f"{store.num_tokens:,} tokens of {store.num_documents:,} files,")
         said.append(f"{sources.bytes / store.num_tokens:.2f} bytes a token")
+
+    with step("verify", sources.bytes, "MB/s") as said:
+        report = store.verify()
+        said.append("every byte is as it was written" if report.ok else "; ".join(map(str, report.problems)))
+
+    loader = tm.DataLoader(store, max_length=max_length, batch_size=batch_size, shuffle=True, seed=0)
+    with step("sample", len(loader) * batch_size * max_length, "M tokens/s") as said:
+        batches = sum(1 for _ in loader)
+        said.append(f"one epoch: {batches:,} shuffled batches of {batch_size} x {max_length} tokens")
+
+    show_row(store, max_length=max_length, seed=0)
+
+
+def show_row(store: tm.TokenStore, *, max_length: int, seed: int) -> None:
+    """Prints the first row of the first shuffled batch as text, and where it came from."""
+    loader = tm.DataLoader(store, max_length=max_length, batch_size=1, shuffle=True, seed=seed)
+    batch = next(iter(loader))
+    start = tm.Windows(store, max_length=max_length).start(int(batch.windows[0]))
+    origin = store.origin(start)
+    print(f"\n   Row 0 of the first batch begins at token {start:,}, in {origin.input},")
+    print(f"   the document at byte {origin.position:,}. Its first lines:\n")
+    for line in store.tokenizer.decode(batch.input_ids[0].tolist()).splitlines()[:6]:
+        print(f"   | {line[:90]}")
+
+
+def main() -> None:
+    """Runs everything."""
+    start = time.perf_counter()
+    show_small_examples()
+    sources = python_sources(Path(sysconfig.get_path("stdlib")))
+    print("\n4  The same on Python's standard library")
+    print(f"   {len(sources.files):,} files, {sources.bytes / 1e6:.1f} MB", end="")
+    print(f"; {sources.not_utf8} more are not UTF-8 and were left out\n" if sources.not_utf8 else "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        run_corpus(sources, Path(folder) / "stdlib.tm", vocab_size=16_000, max_length=1024, batch_size=32)
+    print(f"\nAll of it took {time.perf_counter() - start:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()

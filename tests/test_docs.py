@@ -1,7 +1,7 @@
 """The Markdown pages keep their word: each `python` block runs, each local link leads somewhere.
 
-The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt`. `>>>` lines are
-doctests, other blocks are executed. A block that is meant to be read only says so: ```python no-run.
+The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt`. `>>>` lines
+are doctests, other blocks are executed. A block that is only to be read says so: ```python no-run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The command line: one verb a file, each of them parse, one library call, print.
 
-This file holds what all verbs share: their table, and what an error, Ctrl-C or a closed pipe turns into. A verb's
-module is imported when the verb is used, so that `tokenmill --help` stays quick.
+This file holds what all verbs share: their table, and what an error, Ctrl-C or a closed pipe turns into.
+A verb's module is imported when the verb is used, so that `tokenmill --help` stays quick.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Verbs(click.Group):
             click.echo(f"interrupted: {note.kept}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output has gone, as in `| head`. Python flushes stdout once more at exit: into nothing.
+            # The reader of our output has gone, as in `| head`. Python flushes stdout again at exit: into nothing.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except (DocumentError, FormatError, StoreError, UnknownTokenError, OSError) as error:
@@ -89,8 +89,8 @@ def main() -> None:
     tokenmill prepare data/ -t tokenizer.json -o corpus.tm
     tokenmill sample corpus.tm --max-length 8 --stride 8
 
-    Results go to stdout, progress and errors to stderr. With --json a verb prints one JSON object and nothing else on
-    stdout, and its progress as JSON lines on stderr.
+    Results go to stdout, progress and errors to stderr. With --json a verb prints one JSON object and nothing
+    else on stdout, and its progress as JSON lines on stderr.
 
     \b
     Exit codes:

@@ -45,12 +45,14 @@ document_options = stacked(
         help="What the files hold. Default: by their names.",
     ),
     click.option(
-        "--text-field", metavar="KEY", help="JSON Lines: the key of the text, dotted if nested. Default: text."
+        "--text-field",
+        metavar="KEY",
+        help="JSON Lines: the key of the text, dotted if nested. Default: text.",
     ),
     click.option(
         "--separator",
         metavar="TEXT",
-        help=r"Text files: what ends a document; \n, \t and the like are understood. Default: a file is one document.",
+        help=r"Text files: what ends a document, \n or \t in it allowed. Default: a file is one document.",
     ),
 )
 
@@ -66,7 +68,7 @@ tokenizer_option = stacked(
     click.option(
         "--pattern",
         metavar="NAME|REGEX",
-        help="How a .tiktoken file splits text (it does not say): gpt2, gpt4, gpt4o, or a regular expression.",
+        help="How a .tiktoken file splits text, which it does not say: gpt2, gpt4, gpt4o or a regex.",
     ),
 )
 
@@ -101,7 +103,9 @@ def unescaped(text: str) -> str:
         if char == "\\":
             escape = next(parts, "")
             if escape not in meaning:
-                raise click.BadParameter(f"unknown escape \\{escape} in {text!r}; known: \\n \\t \\r \\0 \\\\")
+                raise click.BadParameter(
+                    f"unknown escape \\{escape} in {text!r}; known: \\n \\t \\r \\0 \\\\"
+                )
             char = meaning[escape]
         out.append(char)
     return "".join(out)
@@ -163,6 +167,11 @@ def human_bytes(count: int) -> str:
         size /= 1000
         units.pop(0)
     return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
+def token_text(tokenizer: Tokenizer, number: int) -> str:
+    """What a token stands for, on one line; bytes that are no character by themselves as \\xNN."""
+    return visible(tokenizer.id_to_token(number).decode("utf-8", "backslashreplace"))
 
 
 def visible(token: str) -> str:

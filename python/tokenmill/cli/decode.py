@@ -14,7 +14,7 @@ from tokenmill.cli._common import argument_or_stdin, json_option, load_tokenizer
 @tokenizer_option
 @json_option
 def command(ids: tuple[str, ...], tokenizer_path: str, pattern: str | None, as_json: bool) -> None:
-    r"""Print the text of IDS (default: stdin), which are separated by blanks, commas or both.
+    """Print the text of IDS (default: stdin), which are separated by blanks, commas or both.
 
     The bytes are exactly those of the tokens; only on a terminal a newline follows them.
 
@@ -39,7 +39,9 @@ def parse(text: str) -> list[int]:
     [40, 367, 2885]
     """
     numbers = []
-    for position, word in enumerate(text.replace(",", " ").replace("[", " ").replace("]", " ").split(), start=1):
+    for position, word in enumerate(
+        text.replace(",", " ").replace("[", " ").replace("]", " ").split(), start=1
+    ):
         if not (word.isascii() and word.isdigit()):
             raise click.UsageError(f"id number {position} is {word!r}; ids are whole numbers such as 15496.")
         numbers.append(int(word))

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from tokenmill.cli._common import argument_or_stdin, json_option, load_tokenizer, print_json, tokenizer_option, visible
+from tokenmill.cli._common import (
+    argument_or_stdin,
+    json_option,
+    load_tokenizer,
+    print_json,
+    token_text,
+    tokenizer_option,
+)
 
 
 @click.command("encode")
@@ -26,7 +33,7 @@ def command(
     show_tokens: bool,
     as_json: bool,
 ) -> None:
-    r"""Print the token ids of TEXT (default: stdin), separated by spaces.
+    """Print the token ids of TEXT (default: stdin), separated by spaces.
 
     Special tokens spelled out in the text are ordinary text unless you allow them.
 
@@ -39,10 +46,10 @@ def command(
     allowed = set(tokenizer.special_tokens) if "all" in allow_special else set(allow_special)
     ids = tokenizer.encode(argument_or_stdin(text), allowed_special=allowed)
     if as_json:
-        pieces = [tokenizer.decode([number]) for number in ids]
-        print_json({"ids": ids, "tokens": pieces} if show_tokens else {"ids": ids})
+        tokens = {"tokens": [token_text(tokenizer, number) for number in ids]} if show_tokens else {}
+        print_json({"ids": ids, **tokens})
     elif show_tokens:
         for number in ids:
-            click.echo(f"{number:>8}  {visible(tokenizer.decode([number]))}")
+            click.echo(f"{number:>8}  {token_text(tokenizer, number)}")
     else:
         click.echo(" ".join(map(str, ids)))

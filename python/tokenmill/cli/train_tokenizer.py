@@ -62,7 +62,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Learn a vocabulary from DATA: files, folders, globs, or - for stdin.
+    """Learn a vocabulary from DATA: files, folders, globs, or - for stdin.
 
     \b
     tokenmill train-tokenizer data/ -o tokenizer.json --vocab-size 32000 --pattern gpt4
