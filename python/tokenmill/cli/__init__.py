@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError
+from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError, __version__
 from tokenmill.cli._common import Note
 
 # verb -> (module, what `tokenmill --help` says about it); in the order of the data path.
@@ -50,37 +50,55 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs a verb; what goes wrong becomes one line and an exit code."""
-        note = ctx.ensure_object(Note)
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Runs a verb; what goes wrong becomes one line on stderr and an exit code."""
+        note = Note()
+        extra["standalone_mode"] = False
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            click.echo(f"interrupted: {note.kept}", err=True)
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of our output has gone, as in `| head`. Python flushes stdout again at exit: into nothing.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+            code = super().main(*args, obj=note, **extra)
+        except click.Abort:
+            code = fail(f"interrupted: {note.kept}", INTERRUPTED)
+        except click.exceptions.NoArgsIsHelpError as error:
+            code = fail(error.format_message(), USAGE)
+        except click.UsageError as error:
+            verb = error.ctx.command_path if error.ctx else "tokenmill"
+            code = fail(f"error: {one_line(error.format_message())} See {verb} --help.", USAGE)
         except (DocumentError, FormatError, StoreError, UnknownTokenError, OSError) as error:
-            click.echo(f"error: {one_line(error)}", err=True)
-            ctx.exit(BAD_DATA)
+            code = fail(f"error: {message_of(error)}", BAD_DATA)
         except ValueError as error:
-            click.echo(f"error: {one_line(error)}", err=True)
-            ctx.exit(USAGE)
-        return result
+            code = fail(f"error: {message_of(error)}", USAGE)
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Runs a verb; a reader of our output that has gone, as in `| head`, is no error."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What Python flushes at exit goes to nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def one_line(error: Exception) -> str:
+def fail(message: str, code: int) -> int:
+    """Says why, and passes the exit code on."""
+    click.echo(message, err=True)
+    return code
+
+
+def message_of(error: Exception) -> str:
     """The message of an error; the system's errors as "file: reason" like everybody else's."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return one_line(str(error))
+
+
+def one_line(message: str) -> str:
+    """Without line breaks."""
+    return " ".join(message.split())
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="tokenmill", message="tokenmill %(version)s")
+@click.version_option(__version__, message="tokenmill %(version)s")
 def main() -> None:
     """Raw text in, LLM training batches out.
 

@@ -22,8 +22,8 @@ def command(ids: tuple[str, ...], tokenizer_path: str, pattern: str | None, as_j
     tokenmill decode -t tokenizer.json 15496 11 995 0
     tokenmill encode -t tokenizer.json < book.txt | tokenmill decode -t tokenizer.json
     """
-    tokenizer = load_tokenizer(tokenizer_path, pattern)
     numbers = parse(" ".join(ids) if ids else argument_or_stdin(None))
+    tokenizer = load_tokenizer(tokenizer_path, pattern)
     if as_json:
         print_json({"text": tokenizer.decode(numbers), "tokens": len(numbers)})
     else:
