@@ -17,24 +17,29 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The window numbers of the samples `first .. first + out.len()` of an epoch.
+    /// The window numbers of the samples `first .. first + count` of an epoch.
     ///
     /// # Errors
-    /// The range passes the end of the epoch.
-    pub fn fill(&self, epoch: u64, first: u64, out: &mut [u64]) -> Result<()> {
+    /// The range passes the end of the epoch, or there is no memory for the answer.
+    pub fn numbers(&self, epoch: u64, first: u64, count: u64) -> Result<Vec<u64>> {
         let samples = self.windows.count();
-        let count = out.len() as u64;
         if first.checked_add(count).is_none_or(|end| end > samples) {
             return Err(Error::value(format!(
-                "samples {first}..{first}+{count} are not all in an epoch of {samples} windows"
+                "{count} samples from number {first} on are not all in an epoch of {samples} windows"
             )));
         }
+        let mut numbers = Vec::new();
+        let size = usize::try_from(count).ok().filter(|&size| numbers.try_reserve_exact(size).is_ok());
+        let Some(size) = size else {
+            return Err(Error::value(format!("there is no memory for {count} window numbers; ask for fewer")));
+        };
         if self.shuffle {
-            Permutation::new(samples, permutation_key(self.seed, epoch, 0)).fill(first, out);
+            numbers.resize(size, 0);
+            self.permutation(epoch).fill(first, &mut numbers);
         } else {
-            out.iter_mut().zip(first..).for_each(|(slot, i)| *slot = i);
+            numbers.extend(first..first + count);
         }
-        Ok(())
+        Ok(numbers)
     }
 
     /// The window number of sample `i` of an epoch.
@@ -42,9 +47,15 @@ impl Plan {
     /// # Errors
     /// `i` is past the end of the epoch.
     pub fn window(&self, epoch: u64, i: u64) -> Result<u64> {
-        let mut number = [0];
-        self.fill(epoch, i, &mut number)?;
-        Ok(number[0])
+        let samples = self.windows.count();
+        if i >= samples {
+            return Err(Error::value(format!("sample {i} is not in an epoch of {samples} windows, counted from 0")));
+        }
+        Ok(if self.shuffle { self.permutation(epoch).index(i) } else { i })
+    }
+
+    fn permutation(&self, epoch: u64) -> Permutation {
+        Permutation::new(self.windows.count(), permutation_key(self.seed, epoch, 0))
     }
 
     /// Starts and valid targets of window numbers.
@@ -140,24 +151,24 @@ mod tests {
 
     #[test]
     fn epochs_are_permutations_of_their_own() {
-        let (mut first, mut second) = ([0; 25], [0; 25]);
-        plan(true, 0).fill(1, 0, &mut first).unwrap();
-        plan(true, 1).fill(0, 0, &mut second).unwrap();
+        let first = plan(true, 0).numbers(1, 0, 25).unwrap();
+        let second = plan(true, 1).numbers(0, 0, 25).unwrap();
         assert_ne!(first, second);
+        assert_eq!(plan(true, 0).window(1, 7).unwrap(), first[7]);
+        assert_eq!(plan(true, 0).numbers(1, 7, 9).unwrap(), first[7..16]);
         for mut numbers in [first, second] {
             numbers.sort_unstable();
             assert!(numbers.iter().copied().eq(0..25));
         }
-        assert_eq!(plan(true, 0).window(1, 7).unwrap(), first[7]);
         assert_eq!(plan(false, 0).window(1, 7).unwrap(), 7);
     }
 
     #[test]
     fn ranges_past_the_end_are_refused() {
-        for (first, count) in [(25, 1), (24, 2), (u64::MAX, 2), (26, 0)] {
-            assert!(plan(true, 0).fill(0, first, &mut vec![0; count]).is_err());
+        for (first, count) in [(25, 1), (24, 2), (u64::MAX, 2), (26, 0), (0, u64::MAX)] {
+            assert!(plan(true, 0).numbers(0, first, count).is_err());
         }
-        assert!(plan(true, 0).fill(0, 25, &mut []).is_ok());
+        assert!(plan(true, 0).numbers(0, 25, 0).is_ok() && plan(true, 0).window(0, 25).is_err());
         assert!(plan(true, 0).locate(&[24, 25]).is_err());
     }
 
