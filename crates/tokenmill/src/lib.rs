@@ -20,7 +20,6 @@ pub mod monitor;
 pub mod sample;
 pub mod special;
 pub mod split;
-pub mod store;
 pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
