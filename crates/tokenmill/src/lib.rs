@@ -14,6 +14,7 @@ pub mod error;
 pub mod fs;
 pub mod monitor;
 pub mod split;
+pub mod store;
 pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
