@@ -2,11 +2,13 @@
 
 mod error;
 mod monitor;
+mod store;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    error::register(module)
+    error::register(module)?;
+    store::register(module)
 }

@@ -31,7 +31,11 @@ impl BlockFile {
     }
 
     /// Appends numbers of `N` bytes each; `N` divides the block.
-    pub(super) fn extend<T: Copy, const N: usize>(&mut self, mut values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Result<()> {
+    pub(super) fn extend<T: Copy, const N: usize>(
+        &mut self,
+        mut values: &[T],
+        bytes: impl Fn(T) -> [u8; N],
+    ) -> Result<()> {
         while !values.is_empty() {
             let start = self.buffer.len();
             let (now, later) = values.split_at(values.len().min((BLOCK - start) / N));

@@ -211,8 +211,7 @@ impl ShardRecord {
         for file in ShardFile::ALL {
             let record = self.file(file);
             let blocks = u64::try_from(record.sha256.len()).ok();
-            if entry.file_bytes(file, dtype) != Some(record.bytes)
-                || blocks != Some(record.bytes.div_ceil(BLOCK_BYTES))
+            if entry.file_bytes(file, dtype) != Some(record.bytes) || blocks != Some(record.bytes.div_ceil(BLOCK_BYTES))
             {
                 return Err(format!("size or number of hashes of {} cannot be right", file.name(&entry.name)));
             }
@@ -265,6 +264,11 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The manifest as JSON, without the file's checksum.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::value(format!("cannot write as JSON: {error}")))
+    }
+
     /// The bytes of manifest.json.
     pub(super) fn read_text(path: &Path) -> Result<Vec<u8>> {
         sealed::load(path, MAX_MANIFEST_BYTES)
@@ -280,7 +284,10 @@ impl Manifest {
             let remedy = "install a tokenmill that reads it or prepare the store again";
             return Err(Error::store(
                 path,
-                format!("format version {}; this tokenmill reads version {FORMAT_VERSION}: {remedy}", head.format_version),
+                format!(
+                    "format version {}; this tokenmill reads version {FORMAT_VERSION}: {remedy}",
+                    head.format_version
+                ),
             ));
         }
         sealed::parse(path, text)
@@ -297,7 +304,8 @@ impl Manifest {
             }
         }
         let hashes = [&self.tokenizer_sha256, &self.content_hash].into_iter();
-        if let Some(text) = hashes.chain(self.inputs.iter().map(|input| &input.sha256)).find(|text| from_hex(text).is_none())
+        if let Some(text) =
+            hashes.chain(self.inputs.iter().map(|input| &input.sha256)).find(|text| from_hex(text).is_none())
         {
             return Err(format!("{text:?} is not a SHA-256 of 64 hexadecimal digits"));
         }

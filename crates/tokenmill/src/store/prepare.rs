@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -68,7 +69,8 @@ pub fn prepare(
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer.save_json(path))?;
     let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
-    let manifest = write_documents(source, &encode, writer, options, monitor)?;
+    let pool = threads::pool()?;
+    let manifest = write_documents(source, &encode, writer, options, monitor, &pool)?;
     Ok(Summary {
         num_tokens: manifest.num_tokens,
         num_documents: manifest.num_documents,
@@ -88,8 +90,8 @@ pub(super) fn write_documents(
     mut writer: Writer,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
+    pool: &ThreadPool,
 ) -> Result<Manifest> {
-    let pool = threads::pool()?;
     let mut waiting: Vec<Result<Encoded>> = Vec::new();
     for_each_group(source, "encoding", monitor, |group| {
         let ready = std::mem::take(&mut waiting);

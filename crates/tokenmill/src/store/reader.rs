@@ -121,7 +121,11 @@ impl Store {
     pub fn read(&self, range: Range<u64>, out: &mut [u32]) -> Result<()> {
         let pieces = self.pieces(range.clone())?;
         if pieces.iter().map(Tokens::len).sum::<usize>() != out.len() {
-            return Err(Error::value(format!("{} ids do not fit the {} of the range {range:?}", out.len(), range.end - range.start)));
+            return Err(Error::value(format!(
+                "{} ids do not fit the {} of the range {range:?}",
+                out.len(),
+                range.end - range.start
+            )));
         }
         let mut out = out;
         for piece in pieces {
@@ -134,6 +138,24 @@ impl Store {
             out = later;
         }
         Ok(())
+    }
+
+    /// A copy of a range of tokens of a store of two-byte ids.
+    pub fn copy_u16(&self, range: Range<u64>) -> Result<Vec<u16>> {
+        let slices = self.pieces(range)?.into_iter().map(|piece| match piece {
+            Tokens::U16(ids) => Ok(ids),
+            _ => Err(self.wrong_width(Dtype::Uint16)),
+        });
+        Ok(slices.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// A copy of a range of tokens of a store of four-byte ids.
+    pub fn copy_u32(&self, range: Range<u64>) -> Result<Vec<u32>> {
+        let slices = self.pieces(range)?.into_iter().map(|piece| match piece {
+            Tokens::U32(ids) => Ok(ids),
+            _ => Err(self.wrong_width(Dtype::Uint32)),
+        });
+        Ok(slices.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// First token and end (exclusive) of document `document`, counted over the whole store.
@@ -193,6 +215,10 @@ impl Store {
         }
     }
 
+    fn wrong_width(&self, asked: Dtype) -> Error {
+        Error::value(format!("the store's ids are {}, not {}", self.dtype().name(), asked.name()))
+    }
+
     fn damaged(&self, map: &Map, reason: String) -> Error {
         Error::store(self.path.join(&map.name), format!("{reason}: the file is damaged; `verify` tells where"))
     }
@@ -237,7 +263,9 @@ impl Map {
             let expected = expected.unwrap_or(u64::MAX);
             return Err(Error::store(
                 path,
-                format!("is {actual} bytes long where {MANIFEST} needs {expected}; restore it from a copy or prepare the store again"),
+                format!(
+                    "is {actual} bytes long where {MANIFEST} needs {expected}; restore it from a copy or prepare the store again"
+                ),
             ));
         }
         if actual == 0 {

@@ -2,7 +2,9 @@
 
 use super::prepare::write_documents;
 use super::verify::verify_with;
-use super::{BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Store, TOKENIZER, Writer, WriterOptions, sealed};
+use super::{
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Store, TOKENIZER, Writer, WriterOptions, sealed,
+};
 use crate::documents::{Block, BlockSource, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
@@ -243,8 +245,7 @@ fn a_missing_shortened_or_extra_file_is_named_and_the_rest_is_still_checked() {
     fs::write(out.join("shard-00002.tokens"), [0; 2]).unwrap();
     fs::write(out.join("shard-00003.tokens"), []).unwrap();
     let files: Vec<_> = check(&out).problems.into_iter().map(|problem| problem.file).collect();
-    let expected =
-        [TOKENIZER, "shard-00000.json", "shard-00001.docs", "shard-00002.tokens", "shard-00003.tokens"];
+    let expected = [TOKENIZER, "shard-00000.json", "shard-00001.docs", "shard-00002.tokens", "shard-00003.tokens"];
     assert_eq!(files, expected);
     let error = Store::open(&out).unwrap_err().to_string();
     assert!(error.contains("shard-00001.docs: is 9 bytes long where manifest.json needs 16"), "{error}");
@@ -381,19 +382,20 @@ fn encode(text: &str, ids: &mut Vec<u32>) -> Result<()> {
     Ok(())
 }
 
-fn prepare_texts(out: &Path, texts: &[&'static str], monitor: &dyn Monitor) -> Result<Manifest> {
+fn prepare_texts(out: &Path, texts: &[&'static str], monitor: &dyn Monitor, threads: usize) -> Result<Manifest> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
     let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5 };
     let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, ..options(100, prepare.shard_tokens) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
-    write_documents(&mut source, &encode, writer, &prepare, monitor)
+    write_documents(&mut source, &encode, writer, &prepare, monitor, &pool)
 }
 
 #[test]
 fn preparing_encodes_in_order_with_bos_and_eos_and_keeps_empty_documents() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.tm");
-    let manifest = prepare_texts(&out, &["1 2", "", "3"], &()).unwrap();
+    let manifest = prepare_texts(&out, &["1 2", "", "3"], &(), 2).unwrap();
     assert_eq!((manifest.num_documents, manifest.num_empty_documents), (3, 1));
     let store = Store::open(&out).unwrap();
     assert_eq!(read_all(&store), [98, 1, 2, 99, 98, 99, 98, 3, 99]);
@@ -404,7 +406,7 @@ fn preparing_encodes_in_order_with_bos_and_eos_and_keeps_empty_documents() {
 #[test]
 fn the_first_document_that_fails_is_named_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let error = prepare_texts(&folder.path().join("s.tm"), &["1", "x", "y"], &()).unwrap_err().to_string();
+    let error = prepare_texts(&folder.path().join("s.tm"), &["1", "x", "y"], &(), 2).unwrap_err().to_string();
     assert_eq!(error, "<texts>, document at byte 1: no token for \"x\"");
     assert!(names(folder.path()).is_empty());
 }
@@ -421,7 +423,7 @@ impl Monitor for Interrupt {
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let error = prepare_texts(&folder.path().join("s.tm"), &["1"], &Interrupt).unwrap_err();
+    let error = prepare_texts(&folder.path().join("s.tm"), &["1"], &Interrupt, 2).unwrap_err();
     assert!(matches!(error, Error::Caller(_)));
     assert!(names(folder.path()).is_empty());
 }
@@ -430,13 +432,11 @@ fn an_interrupt_leaves_nothing_behind() {
 fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let texts = ["1 2 3", "4", "", "5 6", "7 8 9 10"];
-    for name in ["one", "two"] {
-        // The first runs in a pool of one thread, the second in the process's own pool.
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(if name == "one" { 1 } else { 3 }).build().unwrap();
-        threads.install(|| prepare_texts(&folder.path().join(name), &texts, &())).unwrap();
+    for (name, threads) in [("one", 1), ("four", 4)] {
+        prepare_texts(&folder.path().join(name), &texts, &(), threads).unwrap();
     }
     for name in names(&folder.path().join("one")) {
         let read = |store: &str| fs::read(folder.path().join(store).join(&name)).unwrap();
-        assert_eq!(read("one"), read("two"), "{name}");
+        assert_eq!(read("one"), read("four"), "{name}");
     }
 }

@@ -155,9 +155,10 @@ fn check_shards(folder: &Path, manifest: &Manifest, monitor: &dyn Monitor, repor
 }
 
 fn data_bytes(manifest: &Manifest) -> u64 {
-    let sizes = manifest.shards.iter().flat_map(|entry| {
-        ShardFile::ALL.map(|kind| entry.file_bytes(kind, manifest.dtype).unwrap_or(u64::MAX))
-    });
+    let sizes = manifest
+        .shards
+        .iter()
+        .flat_map(|entry| ShardFile::ALL.map(|kind| entry.file_bytes(kind, manifest.dtype).unwrap_or(u64::MAX)));
     sizes.fold(0, u64::saturating_add)
 }
 

@@ -95,7 +95,9 @@ impl FileTask<'_> {
         };
         for (document, end) in (block.range.start / 8..).zip(numbers(bytes).map(u64::from_le_bytes)) {
             if end < last {
-                return Some(format!("document {document} of the shard ends at token {end}, before it begins ({last})"));
+                return Some(format!(
+                    "document {document} of the shard ends at token {end}, before it begins ({last})"
+                ));
             }
             last = end;
         }

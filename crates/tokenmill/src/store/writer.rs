@@ -114,7 +114,10 @@ impl Writer {
             self.close(shard)?;
         }
         if let Some(input) = self.last_input.filter(|input| (*input as usize) >= inputs.len()) {
-            return Err(Error::value(format!("a document came from input {input}, but only {} are known", inputs.len())));
+            return Err(Error::value(format!(
+                "a document came from input {input}, but only {} are known",
+                inputs.len()
+            )));
         }
         self.manifest.inputs = inputs;
         let hash = self.manifest.expected_content_hash().ok_or_else(|| Error::value("a shard has no content hash"))?;
