@@ -1,8 +1,13 @@
 //! The Python extension `tokenmill._core`: convert, release the GIL, call the core, map the error. No logic.
 
+mod documents;
 mod error;
 mod monitor;
+mod prepare;
 mod sample;
+mod store;
+mod text;
+mod tokenizer;
 
 use pyo3::prelude::*;
 
@@ -10,5 +15,9 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
+    documents::register(module)?;
+    tokenizer::register(module)?;
+    store::register(module)?;
+    prepare::register(module)?;
     sample::register(module)
 }

@@ -20,6 +20,7 @@ pub mod monitor;
 pub mod sample;
 pub mod special;
 pub mod split;
+pub mod store;
 pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
