@@ -1,6 +1,7 @@
 //! `Plan`, `Batches` and `gather`: sampling, one boundary crossing per batch.
 
 use crate::error::CoreError;
+use crate::store::Store;
 use numpy::{
     Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray2,
     PyUntypedArrayMethods,
@@ -95,11 +96,14 @@ enum Data<'py> {
     U32(PyReadonlyArray1<'py, u32>),
     I32(PyReadonlyArray1<'py, i32>),
     I64(PyReadonlyArray1<'py, i64>),
+    Store(PyRef<'py, Store>),
 }
 
 impl<'py> Data<'py> {
     fn borrow(data: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Ok(array) = data.cast::<PyArray1<u16>>() {
+        if let Ok(store) = data.cast::<Store>() {
+            Ok(Data::Store(store.borrow()))
+        } else if let Ok(array) = data.cast::<PyArray1<u16>>() {
             Ok(Data::U16(array.try_readonly()?))
         } else if let Ok(array) = data.cast::<PyArray1<u32>>() {
             Ok(Data::U32(array.try_readonly()?))
@@ -108,7 +112,7 @@ impl<'py> Data<'py> {
         } else if let Ok(array) = data.cast::<PyArray1<i64>>() {
             Ok(Data::I64(array.try_readonly()?))
         } else {
-            Err(PyTypeError::new_err("data must be a 1-d NumPy array of uint16, uint32, int32 or int64"))
+            Err(PyTypeError::new_err("data must be a Store or a 1-d NumPy array of uint16, uint32, int32 or int64"))
         }
     }
 
@@ -118,6 +122,7 @@ impl<'py> Data<'py> {
             Data::U32(array) => vec![Tokens::U32(contiguous(array)?)],
             Data::I32(array) => vec![Tokens::I32(contiguous(array)?)],
             Data::I64(array) => vec![Tokens::I64(contiguous(array)?)],
+            Data::Store(store) => store.inner().segments(),
         })
     }
 }

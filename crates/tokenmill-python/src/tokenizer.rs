@@ -14,7 +14,7 @@ use tokenmill::bpe::train::{Compat, TrainOptions};
 use tokenmill::formats;
 use tokenmill::special::Allowed;
 use tokenmill::split::Pattern;
-use tokenmill::tokenizer::{Model, Tokenizer};
+use tokenmill::tokenizer::{self, Model};
 use tokenmill::word::{WordSplit, WordTrainOptions};
 use tokenmill::{Error, Result, bpe, word};
 
@@ -23,8 +23,8 @@ use tokenmill::{Error, Result, bpe, word};
 const DETACH_BYTES: usize = 2 << 10;
 
 /// A tokenizer of the core; `tokenmill.Tokenizer` is the class for people.
-#[pyclass(name = "Tokenizer", frozen, module = "tokenmill._core")]
-pub struct PyTokenizer(Arc<Tokenizer>);
+#[pyclass(frozen, module = "tokenmill._core")]
+pub struct Tokenizer(Arc<tokenizer::Tokenizer>);
 
 /// `None`, `"all"`, or the spellings of the special tokens that a text may contain.
 #[derive(FromPyObject)]
@@ -46,9 +46,9 @@ impl AllowedArgument {
 
 type Flat<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
-impl PyTokenizer {
+impl Tokenizer {
     /// For the bindings of the store.
-    pub fn inner(&self) -> &Arc<Tokenizer> {
+    pub fn inner(&self) -> &Arc<tokenizer::Tokenizer> {
         &self.0
     }
 
@@ -70,7 +70,7 @@ impl PyTokenizer {
 }
 
 #[pymethods]
-impl PyTokenizer {
+impl Tokenizer {
     #[staticmethod]
     #[pyo3(signature = (source, *, vocab_size, pattern, special_tokens, min_frequency, hugging_face, progress))]
     #[expect(clippy::too_many_arguments, reason = "one Python call")]
@@ -91,7 +91,7 @@ impl PyTokenizer {
         let monitor = PyMonitor::new(progress);
         in_core(py, move || {
             let (model, specials) = bpe::train::train(source.as_mut(), &options, &monitor)?;
-            Tokenizer::new(Model::Bpe(model), specials)
+            tokenizer::Tokenizer::new(Model::Bpe(model), specials)
         })
     }
 
@@ -118,7 +118,7 @@ impl PyTokenizer {
         let monitor = PyMonitor::new(progress);
         in_core(py, move || {
             let (model, specials) = word::train(source.as_mut(), &options, &monitor)?;
-            Tokenizer::new(Model::Word(model), specials)
+            tokenizer::Tokenizer::new(Model::Word(model), specials)
         })
     }
 
@@ -248,9 +248,9 @@ impl PyTokenizer {
 }
 
 /// Runs long work without the GIL.
-fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<Tokenizer> + Send) -> PyResult<PyTokenizer> {
+fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<tokenizer::Tokenizer> + Send) -> PyResult<Tokenizer> {
     let tokenizer = py.detach(work).map_err(CoreError::from)?;
-    Ok(PyTokenizer(Arc::new(tokenizer)))
+    Ok(Tokenizer(Arc::new(tokenizer)))
 }
 
 /// The pieces that `pattern` (a name or a regular expression) cuts `text` into.
@@ -262,4 +262,10 @@ pub fn split_pieces(pattern: &str, text: &Bound<'_, PyString>) -> PyResult<Vec<S
     let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
     pattern.split(text, |range| pieces.push(text[range].to_string())).map_err(|error: Error| CoreError::from(error))?;
     Ok(pieces)
+}
+
+/// Adds what is above to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Tokenizer>()?;
+    module.add_function(wrap_pyfunction!(split_pieces, module)?)
 }

@@ -12,6 +12,7 @@ use super::writer::{Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Manifest};
 use crate::documents::{Block, BlockSource, Layout, for_each_group};
 use crate::error::{Error, Result};
+use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
@@ -67,7 +68,7 @@ pub fn prepare(
         eos: options.eos,
         shard_tokens: options.shard_tokens,
     };
-    let writer = Writer::create(out, writer_options, |path| tokenizer.save_json(path))?;
+    let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
     let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
     let pool = threads::pool()?;
     let manifest = write_documents(source, &encode, writer, options, monitor, &pool)?;

@@ -7,7 +7,7 @@ use super::{MANIFEST, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
 use crate::threads;
-use crate::tokenizer::Tokenizer;
+use crate::formats::tokenizer_json;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +57,7 @@ impl Problem {
 
 /// Verifies the store at `path`. An `Err` is Ctrl-C or a path that is no folder; damage is in the report.
 pub fn verify(path: &Path, monitor: &dyn Monitor) -> Result<Report> {
-    verify_with(path, monitor, &|path| Ok(Tokenizer::load_json(path)?.fingerprint().to_string()))
+    verify_with(path, monitor, &|path| Ok(tokenizer_json::load(path)?.fingerprint().to_string()))
 }
 
 /// How a tokenizer's file is read for its fingerprint.
