@@ -191,7 +191,10 @@ def test_published_tiktoken_files(published: Path, tmp_path: Path, name: str) ->
     special_tokens = _constructed(name, ranks)["special_tokens"]
     assert tokenizer.special_tokens == special_tokens
     reference = tiktoken.Encoding(
-        name, pat_str=_constructed(name, ranks)["pat_str"], mergeable_ranks=ranks, special_tokens=special_tokens
+        name,
+        pat_str=_constructed(name, ranks)["pat_str"],
+        mergeable_ranks=ranks,
+        special_tokens=special_tokens,
     )
     ids = tokenizer.encode_batch(TEXTS)
     assert ids == [reference.encode_ordinary(text) for text in TEXTS]
@@ -300,7 +303,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     name=st.sampled_from(["t.json", "t.tiktoken", "gpt2/vocab.json", "gpt2/merges.txt"]),

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::vocab::SpecialToken;
 use aho_corasick::{AhoCorasick, MatchKind};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// Which special tokens a text may contain as such; in all others the same characters are ordinary text.
@@ -37,17 +38,21 @@ impl Specials {
     /// No id and no spelling may occur twice.
     pub(crate) fn new(mut tokens: Vec<SpecialToken>) -> Result<Specials> {
         tokens.sort_by_key(|token| token.id);
+        // Files can name any number of tokens: by hash, as comparing each with each would take for ever.
+        let mut texts = FxHashMap::default();
         for (index, token) in tokens.iter().enumerate() {
             if token.text.is_empty() {
                 return Err(Error::value(format!("the special token with id {} has an empty spelling", token.id)));
             }
-            if let Some(other) = tokens[..index].iter().find(|other| other.id == token.id || other.text == token.text) {
+            let same_id = index.checked_sub(1).filter(|before| tokens[*before].id == token.id);
+            if let Some(other) = texts.insert(token.text.as_str(), index).or(same_id).map(|other| &tokens[other]) {
                 return Err(Error::value(format!(
                     "special tokens {:?} (id {}) and {:?} (id {}) collide; ids and spellings must differ",
                     other.text, other.id, token.text, token.id
                 )));
             }
         }
+        drop(texts);
         let none = Matcher::new(tokens.iter().filter(|token| token.always))?;
         let all = Matcher::new(tokens.iter())?;
         Ok(Specials { tokens, none, all })
