@@ -51,10 +51,19 @@ def encode_ranks(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
 
 
 def encode_text(text: str, pattern: str, ranks: Mapping[bytes, int]) -> list[int]:
-    """Encodes ordinary text: cuts it into pieces, encodes each. A lone surrogate counts as U+FFFD.
+    """Encodes ordinary text: cuts it into pieces, encodes each.
 
     >>> encode_text("hi hi", "gpt2", {b"h": 0, b"i": 1, b" ": 2, b"hi": 3})
     [3, 2, 3]
     """
-    text = "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
+    text = repair(text)
     return [number for piece in split(pattern, text) for number in encode_ranks(piece.encode(), ranks)]
+
+
+def repair(text: str) -> str:
+    r"""Joins surrogates that form a pair, as if from UTF-16, and replaces the lone ones by U+FFFD.
+
+    >>> [ascii(repair(text)) for text in ("\ud83d\udc4d", "a\ud83d", "\udc4d\ud83d")]
+    ["'\\U0001f44d'", "'a\\ufffd'", "'\\ufffd\\ufffd'"]
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
