@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tiktoken
-from reference.bpe import byte_characters
-from reference.patterns import tiktoken_spelling
 
 import tokenmill as tm
+from reference.bpe import byte_characters
+from reference.patterns import tiktoken_spelling
 
 END = "<|endoftext|>"
 
@@ -32,7 +32,7 @@ def tiktoken_ranks(path: Path) -> dict[bytes, int]:
 
 
 def gpt2_ranks(folder: Path) -> dict[bytes, int]:
-    """Reads GPT-2's vocab.json, in which a character stands for each byte. Its ids are the ranks of the merges."""
+    """Reads GPT-2's vocab.json, in which a character stands for each byte; the ids are the ranks."""
     byte_of = {character: byte for byte, character in enumerate(byte_characters())}
     vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     return {bytes(byte_of[c] for c in token): number for token, number in vocab.items() if token != END}

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import strategies as st
+
 from reference.patterns import same_in_both
 
-# One or more of every class and every literal of the patterns; the core's split_oracle.rs says which is which.
+# One or more of every class and every literal of the patterns, as in the core's split_oracle.rs.
 ALPHABET = "stmdlverSAʰǅ中\u03011²٣ \t\n\r\u00a0\u0085\u2028'./ſ😀"
 
 # Many writing systems, contractions in all cases, every kind of line end and space.

@@ -6,14 +6,16 @@ import base64
 import hashlib
 import random
 import string
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import peers
 import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import peers
 from peers import END, Both
 from reference.encode import encode_text
 from reference.patterns import same_in_both
@@ -146,12 +148,11 @@ def test_real_and_mixed_texts_encode_as_in_hugging_face(gpt2: Both, gpt2_path: P
 
 # Long and unkind pieces.
 
+UNKIND = [string.ascii_lowercase, "ab", "e", "^~", "中文字的一是", "яеош", "é", "0123456789"]
 LENGTHS = [*range(1, 4), *range(14, 18), *range(31, 34), *range(63, 66), *range(99, 102), 255, 256, 257]
 
 
-@pytest.mark.parametrize(
-    "alphabet", [string.ascii_lowercase, "ab", "e", "^~", "中文字的一是", "яеош", "é", "0123456789"]
-)
+@pytest.mark.parametrize("alphabet", UNKIND)
 def test_pieces_of_every_length(both: Both, alphabet: str) -> None:
     rng = random.Random(0)
     for length in LENGTHS:
@@ -198,7 +199,7 @@ def test_a_batch_gives_what_single_calls_give(both: Both) -> None:
     ids, offsets = both.ours.encode_batch_to_numpy(batch)
     assert (ids.dtype, offsets.dtype, offsets.shape) == (np.uint32, np.int64, (len(batch) + 1,))
     assert offsets[0] == 0
-    got = [ids[start:end].tolist() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    got = [ids[start:end].tolist() for start, end in pairwise(offsets)]
     assert got == want
 
 

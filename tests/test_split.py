@@ -1,4 +1,4 @@
-"""Cutting text into pieces, against the published regular expressions. All of Unicode: the core's split_oracle.rs."""
+"""Cutting text into pieces, against the published regular expressions (all of Unicode: split_oracle.rs)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from itertools import product
 
 import pytest
 from hypothesis import given, settings
+from tokenmill._core import split_pieces
+
 from reference.patterns import LLAMA3, PATTERNS, QWEN2, split, tiktoken_spelling
 from samples import ALPHABET, MIXED, standard_library, texts
-
-from tokenmill._core import split_pieces
 
 ALL = sorted(PATTERNS)
 
 
 def de_bruijn(alphabet: str, length: int) -> str:
-    """The shortest cyclic string with every `length`-tuple in it, unrolled so that the last ones are whole."""
+    """The shortest string with every `length`-tuple in it: a cycle, unrolled so that the last are whole."""
     size = len(alphabet)
     sequence: list[int] = []
     word = [0] * (size * length)

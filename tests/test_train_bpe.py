@@ -15,11 +15,11 @@ import rustbpe
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import tokenmill as tm
 from reference.bpe import byte_characters, count_pieces, train
 from reference.patterns import PATTERNS, tiktoken_spelling
 from samples import MIXED, standard_library, words
-
-import tokenmill as tm
 
 END = "<|endoftext|>"
 # A piece per text: what is inside a text may merge, whatever it is.
@@ -209,23 +209,20 @@ from samples import MIXED, standard_library
 import tokenmill as tm
 texts = [*standard_library(400_000), MIXED, MIXED]
 docs = tm.Documents.from_texts(texts[::-1] if sys.argv[3] == "reversed" else texts)
-tok = tm.train_bpe(docs, vocab_size=1500, pattern="gpt4", special_tokens=["<|endoftext|>"], compat=sys.argv[2])
+specials = ["<|endoftext|>"]
+tok = tm.train_bpe(docs, vocab_size=1500, pattern="gpt4", special_tokens=specials, compat=sys.argv[2])
 tok.save(sys.argv[1])
 """
 
 
 @pytest.mark.parametrize("compat", ["gpt", "hf"])
 def test_the_saved_file_does_not_depend_on_threads_or_order(compat: str, tmp_path: Path) -> None:
+    here = str(Path(__file__).parent)
     hashes = set()
     for threads, order in [("1", "forward"), ("2", "forward"), ("3", "reversed"), ("16", "forward")]:
         path = tmp_path / f"{threads}.json"
-        environment = {
-            **os.environ,
-            "TOKENMILL_NUM_THREADS": threads,
-            "PYTHONPATH": str(Path(__file__).parent),
-        }
-        subprocess.run(
-            [sys.executable, "-c", TRAIN_AND_SAVE, str(path), compat, order], env=environment, check=True
-        )
+        environment = {**os.environ, "TOKENMILL_NUM_THREADS": threads, "PYTHONPATH": here}
+        command = [sys.executable, "-c", TRAIN_AND_SAVE, str(path), compat, order]
+        subprocess.run(command, env=environment, check=True)
         hashes.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(hashes) == 1
