@@ -55,10 +55,8 @@ def base_tokens(compat: str, special_tokens: Sequence[str] = ()) -> dict[int, by
     """
     if compat == "gpt":
         return {byte: bytes([byte]) for byte in range(256)}
-    characters = byte_characters()
-    alphabet = [bytes([byte]) for byte in sorted(range(256), key=lambda byte: characters[byte])]
-    specials = [token.encode() for token in special_tokens]
-    return dict(enumerate(dict.fromkeys([*specials, *alphabet])))
+    alphabet = [bytes([byte]) for byte in sorted(range(256), key=byte_characters().__getitem__)]
+    return dict(enumerate(dict.fromkeys([*(token.encode() for token in special_tokens), *alphabet])))
 
 
 def pair_counts(words: Mapping[tuple[int, ...], int]) -> Counter[Pair]:
@@ -99,7 +97,8 @@ def train(
 ) -> Training:
     """Merges the most frequent pair (ties: the smallest ids) until there are `vocab_size` tokens.
 
-    `vocab_size` counts the special tokens. With "hf", a merge that spells a known token takes its id.
+    `vocab_size` counts the special tokens. A merge that spells a known token takes its id. That can only be a
+    special token: the same text goes through the same merges wherever it stands, so no two merges spell alike.
 
     >>> train({b"aaabdaaabac": 1}, 259).merges
     [(97, 97), (97, 98), (256, 257)]
@@ -107,10 +106,9 @@ def train(
     [b'at', b'he']
     """
     tokens = base_tokens(compat, special_tokens)
-    known = {token: number for number, token in tokens.items()} if compat == "hf" else {}
+    known = {token: number for number, token in tokens.items()}
     size = vocab_size - (len(special_tokens) if compat == "gpt" else 0)
-    number_of = {token: number for number, token in reversed(tokens.items()) if len(token) == 1}
-    words = {tuple(number_of[bytes([byte])] for byte in piece): count for piece, count in pieces.items()}
+    words = {tuple(known[bytes([byte])] for byte in piece): count for piece, count in pieces.items()}
     merges, ids = [], []
     while len(tokens) < size:
         ranked = ((-count, pair) for pair, count in pair_counts(words).items())
@@ -118,7 +116,7 @@ def train(
         if -count < max(min_frequency, 1):
             break
         merged = tokens[best[0]] + tokens[best[1]]
-        new = known.setdefault(merged, len(tokens)) if compat == "hf" else len(tokens)
+        new = known.setdefault(merged, len(tokens))
         tokens[new] = merged
         words = {replace(word, best, new): count for word, count in words.items()}
         merges.append(best)

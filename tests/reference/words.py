@@ -68,13 +68,13 @@ def train_words(
 
 
 def encode_words(text: str, how: str, vocabulary: Sequence[str], unknown: str | None = None) -> list[int]:
-    """Encodes ordinary text; a word that is not in the vocabulary is `unknown`, or an error.
+    """Encodes ordinary text; a word that is not in the vocabulary is `unknown`, or a KeyError.
 
     >>> encode_words("a z", "whitespace", ["a", "b", "[UNK]"], "[UNK]")
     [0, 2]
     """
     ids = {word: number for number, word in enumerate(vocabulary)}
     words = split_words(text, how)
-    if unknown is None and (missing := [word for word in words if word not in ids]):
-        raise ValueError(f"{missing[0]!r} is not in the vocabulary")
-    return [ids.get(word, ids.get(unknown or "", -1)) for word in words]
+    if unknown is not None:
+        words = [word if word in ids else unknown for word in words]
+    return [ids[word] for word in words]
