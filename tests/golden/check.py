@@ -4,7 +4,7 @@
 
 CORPORA is a folder of JSON Lines files (NAME.jsonl.zst, texts in the field "text") with two records:
 
-- golden-ids.json: for the first documents of each file, the number of tiktoken's ids and their SHA-256 (u32-LE);
+- golden-ids.json: for the first documents of each, the number of tiktoken's ids and their SHA-256 (u32-LE);
 - golden-merges.json: what the two trainers learn from each whole file at a vocabulary of 32,000.
 
 Prints a line for each comparison; the exit status is 1 if one differs. Too large for the test suite: minutes.

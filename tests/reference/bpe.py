@@ -98,7 +98,7 @@ def train(
     """Merges the most frequent pair (ties: the smallest ids) until there are `vocab_size` tokens.
 
     `vocab_size` counts the special tokens. A merge that spells a known token takes its id. That can only be a
-    special token: the same text goes through the same merges wherever it stands, so no two merges spell alike.
+    special token: the same text goes through the same merges wherever it stands; no two merges spell alike.
 
     >>> train({b"aaabdaaabac": 1}, 259).merges
     [(97, 97), (97, 98), (256, 257)]
