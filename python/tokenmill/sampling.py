@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tokenmill.special_tokens import Role
+
 Tail = Literal["drop", "pad", "shift"]
 
 #: The label of padding: what PyTorch's cross-entropy ignores by default.
@@ -73,14 +75,15 @@ class TokenSource:
             "sha256": digest,
         }
 
-    def special_token(self, *roles: str) -> int | None:
+    def special_token(self, *roles: Role) -> int | None:
         """The id of the first of these roles ("pad", "eos") that the store's tokenizer has."""
         if self.store is None:
             return None
         from tokenmill.special_tokens import find
 
-        found = (find(self.store.tokenizer.special_tokens, role) for role in roles)
-        return next((token for token in found if token is not None), None)
+        tokens = self.store.tokenizer.special_tokens
+        names = (find(tokens, role) for role in roles)
+        return next((tokens[name] for name in names if name is not None), None)
 
 
 def as_tokens(data: Any) -> TokenSource:
