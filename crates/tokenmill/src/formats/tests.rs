@@ -71,8 +71,8 @@ fn a_list_that_looks_like_ranks_stays_a_list_without_the_mark() {
     value["model"]["merges"].as_array_mut().unwrap().swap(0, 1);
     assert!(read(&value).unwrap_err().to_string().contains("changed after"));
     value["model"].as_object_mut().unwrap().remove("tokenmill");
-    let tokenizer = read(&value).unwrap();
-    let Model::Bpe(model) = tokenizer.model() else { panic!("not BPE") };
+    let again = read(&value).unwrap();
+    let Model::Bpe(model) = again.model() else { panic!("not BPE") };
     assert!(matches!(model.merges(), Merges::List(list) if list.len() == 4));
 }
 
