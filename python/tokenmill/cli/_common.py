@@ -171,7 +171,8 @@ def human_bytes(count: int) -> str:
 
 def token_text(tokenizer: Tokenizer, number: int) -> str:
     """What a token stands for, on one line; bytes that are no character by themselves as \\xNN."""
-    return visible(tokenizer.id_to_token(number).decode("utf-8", "backslashreplace"))
+    token = tokenizer.id_to_token(number)
+    return "(unused id)" if token is None else visible(token.decode("utf-8", "backslashreplace"))
 
 
 def visible(token: str) -> str:
