@@ -123,7 +123,7 @@ def argument_or_stdin(text: str | None) -> str:
     if text is None:
         if sys.stdin.isatty():
             click.echo("reading stdin; end with Ctrl-D", err=True)
-        raw = click.get_binary_stream("stdin").read()
+        raw = sys.stdin.buffer.read()
     else:
         # An argument that is not UTF-8 reaches Python with surrogates in it; this gives its bytes back.
         raw = text.encode("utf-8", "surrogateescape")

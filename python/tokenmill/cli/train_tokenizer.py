@@ -57,6 +57,7 @@ WORD_ONLY = ("split", "max_vocab", "unk_token")
 @click.pass_obj
 def command(
     note: Note,
+    /,
     data: tuple[str, ...],
     output: str,
     model: str,

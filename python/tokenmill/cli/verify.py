@@ -14,17 +14,17 @@ from tokenmill.cli._progress import progress
 @click.argument("path")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, path: str, as_json: bool) -> None:
+def command(ctx: click.Context, /, path: str, as_json: bool) -> None:
     """Check every hash, count and id of the token store at PATH. Exit code 1 if anything is wrong.
 
     \b
     tokenmill verify corpus.tm
     """
-    from tokenmill import store
+    from tokenmill.store import verify
 
     ctx.ensure_object(Note).kept = f"{path} was not checked to its end"
     with progress(as_json=as_json) as report:
-        found = store.verify(path, progress=report)
+        found = verify(path, progress=report)
     if as_json:
         print_json({**asdict(found), "path": path, "ok": found.ok})
     elif found.ok:
