@@ -1,5 +1,42 @@
-"""tokenmill: raw text in, LLM training batches out."""
+"""tokenmill: raw text in, LLM training batches out.
 
-from tokenmill._core import __version__
+    files ──► Documents ──► Tokenizer ──► TokenStore ──► DataLoader ──► Batch ──► (model)
+              read          train/encode  prepare        sample         gather
 
-__all__ = ["__version__"]
+>>> import tokenmill as tm
+>>> docs = tm.Documents.from_texts(["Lorem ipsum dolor sit amet, consectetur adipiscing elit,"])
+>>> tok = tm.train_word(docs, split="whitespace")
+>>> ids = tok.encode("Lorem ipsum dolor sit amet, consectetur adipiscing elit,")
+>>> for input_ids, labels in tm.Windows(ids, max_length=4, stride=2):
+...     print(tok.decode(input_ids), "→", tok.decode(labels))
+Lorem ipsum dolor sit → ipsum dolor sit amet,
+dolor sit amet, consectetur → sit amet, consectetur adipiscing
+"""
+
+from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError, __version__
+from tokenmill.documents import Document, Documents
+from tokenmill.loader import Batch, DataLoader
+from tokenmill.prepare import prepare
+from tokenmill.sampling import Windows
+from tokenmill.store import Origin, Report, TokenStore
+from tokenmill.tokenizer import Tokenizer, train_bpe, train_word
+
+__all__ = [
+    "Batch",
+    "DataLoader",
+    "Document",
+    "DocumentError",
+    "Documents",
+    "FormatError",
+    "Origin",
+    "Report",
+    "StoreError",
+    "TokenStore",
+    "Tokenizer",
+    "UnknownTokenError",
+    "Windows",
+    "__version__",
+    "prepare",
+    "train_bpe",
+    "train_word",
+]

@@ -1,12 +1,23 @@
 //! The Python extension `tokenmill._core`: convert, release the GIL, call the core, map the error. No logic.
 
+mod documents;
 mod error;
 mod monitor;
+mod prepare;
+mod sample;
+mod store;
+mod text;
+mod tokenizer;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    error::register(module)
+    error::register(module)?;
+    documents::register(module)?;
+    tokenizer::register(module)?;
+    store::register(module)?;
+    prepare::register(module)?;
+    sample::register(module)
 }

@@ -9,14 +9,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bpe;
+pub mod byte_level;
+pub mod counts;
 pub mod documents;
 pub mod error;
+pub mod formats;
 pub mod fs;
+pub mod gather;
 pub mod monitor;
+pub mod sample;
+pub mod special;
 pub mod split;
+pub mod store;
 pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
+pub mod unicode;
 pub mod vocab;
 pub mod word;
 

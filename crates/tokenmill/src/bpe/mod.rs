@@ -1,8 +1,20 @@
-//! Byte-level BPE.
+//! Byte-level BPE: the model. Encoding is in `encode`, training in `train`.
+//!
+//! ```text
+//! text ─ split::Pattern ─► pieces ─ cache ─ merge ─► ids
+//! ```
 
-use crate::error::Result;
+mod cache;
+mod encode;
+mod merge;
+mod pairs;
+pub mod train;
+
+use crate::error::{Error, Result};
 use crate::split::Pattern;
-use crate::vocab::Vocab;
+use crate::vocab::{Vocab, show};
+use encode::ScratchPool;
+use pairs::PairTable;
 
 /// One learned merge: `left` and `right` side by side become `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,31 +36,79 @@ pub enum Merges {
     Ranks,
 }
 
-/// Byte-level BPE.
+/// Byte-level BPE. Immutable; encoding borrows it shared, so any number of threads may use one.
 #[derive(Debug)]
-pub struct BpeModel {}
+pub struct BpeModel {
+    pattern: Pattern,
+    vocab: Vocab,
+    merges: Merges,
+    whole_pieces: bool,
+    /// The token of each single byte, where there is one.
+    byte_ids: [Option<u32>; 256],
+    pairs: PairTable,
+    scratch: ScratchPool,
+}
 
 impl BpeModel {
     /// Checks that the parts fit together. `whole_pieces`: a piece that is a token is that token, whatever the
     /// merges say (tiktoken always, Hugging Face's `ignore_merges`).
     pub fn new(pattern: Pattern, vocab: Vocab, merges: Merges, whole_pieces: bool) -> Result<BpeModel> {
-        let _ = (pattern, vocab, merges, whole_pieces);
-        todo!()
+        let mut byte_ids = [None; 256];
+        for (byte, slot) in (0..=u8::MAX).zip(&mut byte_ids) {
+            *slot = vocab.id(&[byte]);
+        }
+        let pairs = match &merges {
+            Merges::List(list) => {
+                check_merges(&vocab, list)?;
+                PairTable::from_list(list)?
+            }
+            Merges::Ranks => PairTable::from_ranks(&vocab),
+        };
+        Ok(BpeModel { pattern, vocab, merges, whole_pieces, byte_ids, pairs, scratch: ScratchPool::default() })
     }
+
     /// How text is cut into pieces.
     pub fn pattern(&self) -> &Pattern {
-        todo!()
+        &self.pattern
     }
+
     /// The ordinary tokens.
     pub fn vocab(&self) -> &Vocab {
-        todo!()
+        &self.vocab
     }
+
     /// The merge rule.
     pub fn merges(&self) -> &Merges {
-        todo!()
+        &self.merges
     }
+
     /// Whether a piece that is a token is taken whole.
     pub fn whole_pieces(&self) -> bool {
-        todo!()
+        self.whole_pieces
     }
 }
+
+/// Every merge must name tokens that exist, and make what it says.
+fn check_merges(vocab: &Vocab, list: &[Merge]) -> Result<()> {
+    for (number, merge) in (1..).zip(list.iter()) {
+        let bytes = |id: u32| {
+            vocab
+                .bytes(id)
+                .ok_or_else(|| Error::value(format!("merge {number} names id {id}, which is no ordinary token")))
+        };
+        let (left, right, made) = (bytes(merge.left)?, bytes(merge.right)?, bytes(merge.id)?);
+        if made.len() != left.len() + right.len() || !made.starts_with(left) || !made.ends_with(right) {
+            return Err(Error::value(format!(
+                "merge {number} joins {} and {} but its token {} is {}",
+                show(left),
+                show(right),
+                merge.id,
+                show(made)
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

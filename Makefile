@@ -1,0 +1,83 @@
+# Everything a person or CI runs. Each target works alone in a fresh clone that has Python >= 3.10, Rust and make:
+# it makes .venv, installs what it needs there, and builds the extension when the Rust sources have changed.
+
+PYTHON ?= python3
+CARGO  ?= cargo
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+CODE := python tests examples $(wildcard benchmarks)
+
+# maturin installs into the environment that these two name; an active conda would be a second, contradictory answer.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+unexport CONDA_PREFIX
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long lint format bench docs build clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMPS)/extension  ## the whole way from text to batches, in about a minute
+	$(BIN)/python examples/demo.py
+
+test: $(STAMPS)/dev $(STAMPS)/extension  ## the Rust tests, then the Python tests and every docstring example
+	$(CARGO) test --locked -p tokenmill
+	$(BIN)/python -m pytest
+
+test-long: $(STAMPS)/dev $(STAMPS)/extension  ## only the tests that take minutes (marked long, or ignored in Rust)
+	$(CARGO) test --locked --release -p tokenmill -- --ignored
+	$(BIN)/python -m pytest -m long
+
+lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both languages; changes nothing
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy --strict
+	$(BIN)/python -m mypy.stubtest tokenmill._core
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can fix
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+	$(CARGO) fmt
+
+bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file
+	@set -e; for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do \
+		echo "== $$file"; $(BIN)/python $$file; done
+
+docs: $(STAMPS)/dev $(STAMPS)/extension  ## runs the code blocks of every Markdown page and follows its local links
+	$(BIN)/python -m pytest tests/test_docs.py
+
+build: $(STAMPS)/extension  ## .venv with tokenmill in it, ready to use
+
+clean:  ## removes all that the other targets made
+	rm -rf $(VENV) target .hypothesis .mypy_cache .pytest_cache .ruff_cache python/tokenmill/_core*.so
+	find python tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamps: one empty file per finished step, so that a step is repeated only when what it read has changed.
+
+# --group needs pip 25.1.
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "tokenmill needs Python 3.10 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group dev
+	@touch $@
+
+$(STAMPS)/maturin: $(STAMPS)/venv
+	$(PIP) install "maturin>=1.9,<2"
+	@touch $@
+
+# Release mode: the demo and the tests see what users get. maturin also installs the run-time dependencies.
+$(STAMPS)/extension: $(STAMPS)/maturin pyproject.toml $(RUST)
+	$(BIN)/maturin develop --release --locked
+	@touch $@

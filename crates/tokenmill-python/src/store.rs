@@ -1,0 +1,137 @@
+//! `_core.Store`: a token store, read and verified.
+
+use crate::error::CoreError;
+use crate::monitor::PyMonitor;
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokenmill::documents::PositionUnit;
+use tokenmill::store;
+
+/// (tokens, documents, files, bytes, problems); a problem is (file, block, first byte, end, reason).
+type Report = (u64, u64, u64, u64, Vec<Problem>);
+type Problem = (String, Option<u64>, Option<u64>, Option<u64>, String);
+
+/// An open token store.
+#[pyclass(frozen, module = "tokenmill._core")]
+pub struct Store {
+    inner: Arc<store::Store>,
+}
+
+impl Store {
+    pub fn inner(&self) -> &Arc<store::Store> {
+        &self.inner
+    }
+}
+
+#[pymethods]
+impl Store {
+    /// Opens the store at a path.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> Result<Store, CoreError> {
+        let inner = py.detach(|| store::Store::open(&path))?;
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.inner.path().to_path_buf()
+    }
+
+    #[getter]
+    fn tokenizer_path(&self) -> PathBuf {
+        self.inner.tokenizer_path()
+    }
+
+    #[getter]
+    fn num_tokens(&self) -> u64 {
+        self.inner.num_tokens()
+    }
+
+    #[getter]
+    fn num_documents(&self) -> u64 {
+        self.inner.num_documents()
+    }
+
+    #[getter]
+    fn vocab_size(&self) -> u64 {
+        self.inner.vocab_size()
+    }
+
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.inner.dtype().name()
+    }
+
+    #[getter]
+    fn content_hash(&self) -> &str {
+        self.inner.content_hash()
+    }
+
+    /// The manifest as JSON.
+    fn manifest_json(&self) -> Result<String, CoreError> {
+        Ok(self.inner.manifest().to_json()?)
+    }
+
+    /// Tokens start..stop as a new array of the store's dtype.
+    fn slice<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> Result<Bound<'py, PyAny>, CoreError> {
+        // Copied without the GIL: a page that is not in memory yet is waited for here.
+        Ok(match self.inner.dtype() {
+            store::Dtype::Uint16 => array(py, py.detach(|| self.inner.copy_u16(start..stop))?),
+            store::Dtype::Uint32 => array(py, py.detach(|| self.inner.copy_u32(start..stop))?),
+        })
+    }
+
+    /// (first token, end) of a document.
+    fn document_range(&self, document: u64) -> Result<(u64, u64), CoreError> {
+        Ok(self.inner.document_range(document)?)
+    }
+
+    /// The document that a token belongs to.
+    fn document_at(&self, token: u64) -> Result<u64, CoreError> {
+        Ok(self.inner.document_at(token)?)
+    }
+
+    /// (input's name, "byte" or "row", position) of a document.
+    fn origin(&self, document: u64) -> Result<(&str, &'static str, u64), CoreError> {
+        let (input, position) = self.inner.origin(document)?;
+        let record = &self.inner.manifest().inputs[input];
+        let unit = match record.position {
+            PositionUnit::Byte => "byte",
+            PositionUnit::Row => "row",
+        };
+        Ok((&record.name, unit, position))
+    }
+
+    /// Checks every byte of the store.
+    #[pyo3(signature = (progress=None))]
+    fn verify(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> Result<Report, CoreError> {
+        verify_store(py, self.path(), progress)
+    }
+}
+
+fn array<T: numpy::Element>(py: Python<'_>, ids: Vec<T>) -> Bound<'_, PyAny> {
+    let array: Bound<'_, PyArray1<T>> = ids.into_pyarray(py);
+    array.into_any()
+}
+
+/// Checks every byte of the store at a path, which need not be one that opens.
+#[pyfunction]
+#[pyo3(signature = (path, progress=None))]
+fn verify_store(py: Python<'_>, path: PathBuf, progress: Option<Py<PyAny>>) -> Result<Report, CoreError> {
+    let report = py.detach(|| store::verify(&path, &PyMonitor::new(progress)))?;
+    let problem = |problem: store::Problem| {
+        let bytes = problem.bytes;
+        (problem.file, problem.block, bytes.as_ref().map(|b| b.start), bytes.map(|b| b.end), problem.reason)
+    };
+    let problems = report.problems.into_iter().map(problem).collect();
+    Ok((report.tokens, report.documents, report.files, report.bytes, problems))
+}
+
+/// Adds the class and the function to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Store>()?;
+    module.add("DEFAULT_SHARD_TOKENS", store::DEFAULT_SHARD_TOKENS)?;
+    module.add_function(wrap_pyfunction!(verify_store, module)?)
+}

@@ -1,0 +1,271 @@
+//! `_core.Tokenizer`.
+
+use crate::documents::Source;
+use crate::error::CoreError;
+use crate::monitor::PyMonitor;
+use crate::text::Text;
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokenmill::bpe::Merges;
+use tokenmill::bpe::train::{Compat, TrainOptions};
+use tokenmill::formats;
+use tokenmill::special::Allowed;
+use tokenmill::split::Pattern;
+use tokenmill::tokenizer::{self, Model};
+use tokenmill::word::{WordSplit, WordTrainOptions};
+use tokenmill::{Error, Result, bpe, word};
+
+/// Texts shorter than this are encoded without letting go of the GIL: at some 50 MB/s they take less time than a
+/// thread switch.
+const DETACH_BYTES: usize = 2 << 10;
+
+/// A tokenizer of the core; `tokenmill.Tokenizer` is the class for people.
+#[pyclass(frozen, module = "tokenmill._core")]
+pub struct Tokenizer(Arc<tokenizer::Tokenizer>);
+
+/// `None`, `"all"`, or the spellings of the special tokens that a text may contain.
+#[derive(FromPyObject)]
+pub enum AllowedArgument {
+    All(bool),
+    Only(Vec<String>),
+}
+
+impl AllowedArgument {
+    fn get(&self) -> Allowed<'_> {
+        match self {
+            AllowedArgument::All(true) => Allowed::All,
+            AllowedArgument::All(false) => Allowed::None,
+            AllowedArgument::Only(names) if names.is_empty() => Allowed::None,
+            AllowedArgument::Only(names) => Allowed::Only(names),
+        }
+    }
+}
+
+type Flat<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
+
+impl Tokenizer {
+    /// For the bindings of the store.
+    pub fn inner(&self) -> &Arc<tokenizer::Tokenizer> {
+        &self.0
+    }
+
+    fn encode_text(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<Vec<u32>> {
+        let text = Text::new(text)?;
+        let text = text.as_str();
+        let work = || {
+            let mut ids = Vec::with_capacity(text.len() / 4);
+            self.0.encode(text, allowed.get(), &mut ids).map(|()| ids)
+        };
+        Ok(if text.len() < DETACH_BYTES { work() } else { py.detach(work) }.map_err(CoreError::from)?)
+    }
+
+    fn encode_texts(&self, py: Python<'_>, texts: &[Bound<'_, PyString>], allowed: &AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
+        let texts: Vec<Text<'_>> = texts.iter().map(Text::new).collect::<PyResult<_>>()?;
+        let texts: Vec<&str> = texts.iter().map(Text::as_str).collect();
+        Ok(py.detach(|| self.0.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
+    }
+}
+
+#[pymethods]
+impl Tokenizer {
+    #[staticmethod]
+    #[pyo3(signature = (source, *, vocab_size, pattern, special_tokens, min_frequency, hugging_face, progress))]
+    #[expect(clippy::too_many_arguments, reason = "one Python call")]
+    fn train_bpe(
+        py: Python<'_>,
+        source: &Source,
+        vocab_size: u32,
+        pattern: &str,
+        special_tokens: Vec<String>,
+        min_frequency: u64,
+        hugging_face: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let compat = if hugging_face { Compat::HuggingFace } else { Compat::Gpt };
+        let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
+        let options = TrainOptions { vocab_size, pattern, special_tokens, min_frequency, compat };
+        let mut source = source.take()?;
+        let monitor = PyMonitor::new(progress);
+        in_core(py, move || {
+            let (model, specials) = bpe::train::train(source.as_mut(), &options, &monitor)?;
+            tokenizer::Tokenizer::new(Model::Bpe(model), specials)
+        })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (source, *, split, special_tokens, unknown_token, min_frequency, max_vocab, progress))]
+    #[expect(clippy::too_many_arguments, reason = "one Python call")]
+    fn train_word(
+        py: Python<'_>,
+        source: &Source,
+        split: &str,
+        special_tokens: Vec<String>,
+        unknown_token: Option<String>,
+        min_frequency: u64,
+        max_vocab: Option<u32>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let split = match split {
+            "punctuation" => WordSplit::Punctuation,
+            "whitespace" => WordSplit::Whitespace,
+            regex => WordSplit::Regex(regex.into()),
+        };
+        let options = WordTrainOptions { split, special_tokens, unknown_token, min_frequency, max_vocab };
+        let mut source = source.take()?;
+        let monitor = PyMonitor::new(progress);
+        in_core(py, move || {
+            let (model, specials) = word::train(source.as_mut(), &options, &monitor)?;
+            tokenizer::Tokenizer::new(Model::Word(model), specials)
+        })
+    }
+
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf, pattern: Option<String>, special_tokens: Option<Vec<(String, u32)>>) -> PyResult<Self> {
+        in_core(py, move || formats::load(&path, pattern.as_deref(), special_tokens))
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        Ok(py.detach(|| formats::save(&self.0, &path)).map_err(CoreError::from)?)
+    }
+
+    fn encode(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<Vec<u32>> {
+        self.encode_text(py, text, &allowed)
+    }
+
+    fn encode_to_numpy<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyString>,
+        allowed: AllowedArgument,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        Ok(self.encode_text(py, text, &allowed)?.into_pyarray(py))
+    }
+
+    fn encode_batch(&self, py: Python<'_>, texts: Vec<Bound<'_, PyString>>, allowed: AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
+        self.encode_texts(py, &texts, &allowed)
+    }
+
+    fn encode_batch_to_numpy<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<Bound<'py, PyString>>,
+        allowed: AllowedArgument,
+    ) -> PyResult<Flat<'py>> {
+        let batch = self.encode_texts(py, &texts, &allowed)?;
+        let (ids, offsets) = py.detach(|| {
+            let mut offsets = Vec::with_capacity(batch.len() + 1);
+            let mut end = 0_i64;
+            offsets.push(end);
+            for ids in &batch {
+                end += i64::try_from(ids.len()).unwrap_or(i64::MAX);
+                offsets.push(end);
+            }
+            (batch.concat(), offsets)
+        });
+        Ok((ids.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
+    fn encode_with_offsets(
+        &self,
+        py: Python<'_>,
+        text: &Bound<'_, PyString>,
+        allowed: AllowedArgument,
+    ) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
+        let text = Text::new(text)?;
+        let text = text.as_str();
+        let (ids, spans) = py.detach(|| self.0.encode_with_offsets(text, allowed.get())).map_err(CoreError::from)?;
+        Ok((ids, spans.into_iter().map(|span| (span.start, span.end)).collect()))
+    }
+
+    fn count(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<usize> {
+        Ok(self.encode_text(py, text, &allowed)?.len())
+    }
+
+    fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>, skip_special_tokens: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.0.decode(&ids, skip_special_tokens)).map_err(CoreError::from)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn token_to_id(&self, token: &[u8]) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+
+    fn id_to_token<'py>(&self, py: Python<'py>, id: u32) -> Option<Bound<'py, PyBytes>> {
+        self.0.token_bytes(id).map(|bytes| PyBytes::new(py, bytes))
+    }
+
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.0.vocab_size()
+    }
+
+    #[getter]
+    fn special_tokens(&self) -> Vec<(String, u32)> {
+        self.0.specials().iter().map(|special| (special.text.clone(), special.id)).collect()
+    }
+
+    /// "bpe" or "word".
+    #[getter]
+    fn model(&self) -> &'static str {
+        match self.0.model() {
+            Model::Bpe(_) => "bpe",
+            Model::Word(_) => "word",
+        }
+    }
+
+    /// The pattern's name or regular expression; for words "punctuation", "whitespace" or a regular expression.
+    #[getter]
+    fn pattern(&self) -> String {
+        match self.0.model() {
+            Model::Bpe(bpe) => bpe.pattern().name().unwrap_or(bpe.pattern().regex()).to_string(),
+            Model::Word(word) => match word.split() {
+                WordSplit::Punctuation => "punctuation".into(),
+                WordSplit::Whitespace => "whitespace".into(),
+                WordSplit::Regex(source) => source.clone(),
+            },
+        }
+    }
+
+    /// The merge list; `None` for words and for tokenizers of ranks.
+    #[getter]
+    fn merges(&self) -> Option<Vec<(u32, u32)>> {
+        match self.0.model() {
+            Model::Bpe(bpe) => match bpe.merges() {
+                Merges::List(list) => Some(list.iter().map(|merge| (merge.left, merge.right)).collect()),
+                Merges::Ranks => None,
+            },
+            Model::Word(_) => None,
+        }
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> &str {
+        self.0.fingerprint()
+    }
+}
+
+/// Runs long work without the GIL.
+fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<tokenizer::Tokenizer> + Send) -> PyResult<Tokenizer> {
+    let tokenizer = py.detach(work).map_err(CoreError::from)?;
+    Ok(Tokenizer(Arc::new(tokenizer)))
+}
+
+/// The pieces that `pattern` (a name or a regular expression) cuts `text` into.
+#[pyfunction]
+pub fn split_pieces(pattern: &str, text: &Bound<'_, PyString>) -> PyResult<Vec<String>> {
+    let text = Text::new(text)?;
+    let text = text.as_str();
+    let mut pieces = Vec::new();
+    let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
+    pattern.split(text, |range| pieces.push(text[range].to_string())).map_err(|error: Error| CoreError::from(error))?;
+    Ok(pieces)
+}
+
+/// Adds what is above to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Tokenizer>()?;
+    module.add_function(wrap_pyfunction!(split_pieces, module)?)
+}

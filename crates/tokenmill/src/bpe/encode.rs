@@ -1,0 +1,72 @@
+//! Text → ids.
+
+use super::BpeModel;
+use super::cache::PieceCache;
+use super::merge::{MergeBuffers, merge};
+use crate::error::{Error, Result};
+use std::sync::{Mutex, PoisonError};
+
+/// What one thread needs to encode: its cache and its buffers.
+#[derive(Debug, Default)]
+struct Scratch {
+    cache: PieceCache,
+    tokens: Vec<u32>,
+    buffers: MergeBuffers,
+}
+
+/// Scratch spaces at rest. A call takes one and puts it back: at most as many exist as calls ran at once.
+#[derive(Debug, Default)]
+pub(super) struct ScratchPool(Mutex<Vec<Box<Scratch>>>);
+
+impl ScratchPool {
+    fn take(&self) -> Box<Scratch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put(&self, scratch: Box<Scratch>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+}
+
+impl BpeModel {
+    /// Appends the ids of `text` to `ids`.
+    pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let mut scratch = self.scratch.take();
+        let mut missing = Ok(());
+        let split = self.pattern.split(text, |range| {
+            if let Err(error) = self.encode_piece(&text.as_bytes()[range], &mut scratch, ids) {
+                missing = Err(error);
+            }
+        });
+        self.scratch.put(scratch);
+        split.and(missing)
+    }
+
+    fn encode_piece(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+        if let Some(known) = scratch.cache.get(piece) {
+            ids.extend_from_slice(known);
+            return Ok(());
+        }
+        let Scratch { cache, tokens, buffers } = scratch;
+        tokens.clear();
+        match self.vocab.id(piece) {
+            Some(id) if self.whole_pieces => tokens.push(id),
+            _ => {
+                for &byte in piece {
+                    tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
+                }
+                merge(&self.pairs, tokens, buffers);
+            }
+        }
+        cache.put(piece, tokens);
+        ids.extend_from_slice(tokens);
+        Ok(())
+    }
+}
+
+fn missing_byte(byte: u8, piece: &[u8]) -> Error {
+    Error::UnknownToken(format!(
+        "the vocabulary has no token for byte 0x{byte:02X}, found in {}; train with all 256 bytes as base tokens",
+        crate::vocab::show(&piece[..piece.len().min(40)])
+    ))
+}

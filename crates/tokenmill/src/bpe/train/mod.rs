@@ -1,0 +1,137 @@
+//! Training: the most frequent pair merges first.
+//!
+//! The rule, which alone decides the result: count overlapping pairs inside pieces, weighted by how often the piece
+//! occurs; merge the pair with the highest count, of equals the one with the smallest (left id, right id), left to
+//! right; stop at the wanted size or when the best count is below `min_frequency`.
+//! (`tests/reference/bpe.py` is the same in 30 lines.)
+
+mod learn;
+mod words;
+
+use super::{BpeModel, Merge, Merges};
+use crate::byte_level;
+use crate::counts::count_pieces;
+use crate::documents::BlockSource;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+use crate::split::Pattern;
+use crate::vocab::{SpecialToken, Vocab, show};
+use rustc_hash::FxHashMap;
+
+/// Whose numbering of tokens, and so whose ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compat {
+    /// Ids 0–255 are the raw bytes, then merges, special tokens last (GPT, rustbpe).
+    Gpt,
+    /// Special tokens first, then the bytes in the order of the ByteLevel alphabet, then merges; a merge that spells
+    /// a token which exists reuses its id (Hugging Face `BpeTrainer`).
+    HuggingFace,
+}
+
+/// How to train.
+#[derive(Debug, Clone)]
+pub struct TrainOptions {
+    /// Tokens in all, special ones included.
+    pub vocab_size: u32,
+    /// How text is cut before pairs are counted.
+    pub pattern: Pattern,
+    /// Spellings of the special tokens.
+    pub special_tokens: Vec<String>,
+    /// A pair must occur this often to be merged.
+    pub min_frequency: u64,
+    /// Numbering.
+    pub compat: Compat,
+}
+
+const BYTES: u32 = 256;
+
+/// Trains a model and numbers its special tokens.
+pub fn train(
+    source: &mut dyn BlockSource,
+    options: &TrainOptions,
+    monitor: &dyn Monitor,
+) -> Result<(BpeModel, Vec<SpecialToken>)> {
+    let specials = u32::try_from(options.special_tokens.len()).unwrap_or(u32::MAX);
+    let Some(room) = options.vocab_size.checked_sub(BYTES).and_then(|rest| rest.checked_sub(specials)) else {
+        return Err(Error::value(format!(
+            "vocab_size={} is too small: 256 byte tokens and {specials} special tokens need at least {}",
+            options.vocab_size,
+            u64::from(BYTES) + u64::from(specials)
+        )));
+    };
+    let pattern = &options.pattern;
+    let counted = count_pieces(source, |text, emit| pattern.split(text, |range| emit(&text[range])), monitor)?;
+    let mut tokens = Numbering::new(options.compat, specials);
+    let merges = learn::learn(&counted, &mut tokens, room, options.min_frequency, monitor)?;
+    tokens.finish(options, merges)
+}
+
+/// Which id stands for which bytes while the vocabulary grows.
+struct Numbering {
+    compat: Compat,
+    byte_ids: Vec<u32>,
+    tokens: Vec<(u32, Vec<u8>)>,
+    /// Index in `tokens` = id − `first`.
+    first: u32,
+    by_bytes: FxHashMap<Vec<u8>, u32>,
+}
+
+impl Numbering {
+    fn new(compat: Compat, specials: u32) -> Numbering {
+        let (first, order): (u32, Vec<u8>) = match compat {
+            Compat::Gpt => (0, (0..=u8::MAX).collect()),
+            Compat::HuggingFace => (specials, byte_level::alphabet_order().to_vec()),
+        };
+        let tokens: Vec<(u32, Vec<u8>)> = (first..).zip(order.iter().map(|&byte| vec![byte])).collect();
+        let mut byte_ids = vec![0; BYTES as usize];
+        for (id, bytes) in &tokens {
+            byte_ids[usize::from(bytes[0])] = *id;
+        }
+        let by_bytes = tokens.iter().map(|(id, bytes)| (bytes.clone(), *id)).collect();
+        Numbering { compat, byte_ids, tokens, first, by_bytes }
+    }
+
+    fn byte_id(&self, byte: u8) -> u32 {
+        self.byte_ids[usize::from(byte)]
+    }
+
+    fn bytes(&self, id: u32) -> &[u8] {
+        &self.tokens[(id - self.first) as usize].1
+    }
+
+    /// The id for a new merge, and whether it is a new token.
+    fn make(&mut self, left: u32, right: u32) -> (u32, bool) {
+        let bytes = [self.bytes(left), self.bytes(right)].concat();
+        if self.compat == Compat::HuggingFace
+            && let Some(&id) = self.by_bytes.get(&bytes)
+        {
+            return (id, false);
+        }
+        let id = self.tokens.last().map_or(self.first, |(last, _)| last + 1);
+        self.by_bytes.entry(bytes.clone()).or_insert(id);
+        self.tokens.push((id, bytes));
+        (id, true)
+    }
+
+    fn finish(self, options: &TrainOptions, merges: Vec<Merge>) -> Result<(BpeModel, Vec<SpecialToken>)> {
+        let first_special = match self.compat {
+            Compat::Gpt => self.tokens.last().map_or(0, |(last, _)| last + 1),
+            Compat::HuggingFace => 0,
+        };
+        for text in &options.special_tokens {
+            if let Some(id) = self.by_bytes.get(text.as_bytes()) {
+                return Err(Error::value(format!(
+                    "special token {} is also an ordinary token (id {id}); choose a spelling that does not occur in text",
+                    show(text.as_bytes())
+                )));
+            }
+        }
+        let specials = (first_special..)
+            .zip(&options.special_tokens)
+            .map(|(id, text)| SpecialToken { text: text.clone(), id, always: false })
+            .collect();
+        let vocab = Vocab::new(self.tokens)?;
+        let model = BpeModel::new(options.pattern.clone(), vocab, Merges::List(merges), false)?;
+        Ok((model, specials))
+    }
+}

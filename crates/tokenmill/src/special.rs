@@ -1,0 +1,128 @@
+//! Special tokens in text: found only where the caller allows them.
+
+use crate::error::{Error, Result};
+use crate::vocab::SpecialToken;
+use aho_corasick::{AhoCorasick, MatchKind};
+use rustc_hash::FxHashMap;
+use std::ops::Range;
+
+/// Which special tokens a text may contain as such; in all others the same characters are ordinary text.
+#[derive(Debug, Clone, Copy)]
+pub enum Allowed<'a> {
+    /// None: the safe choice for text from outside.
+    None,
+    /// All.
+    All,
+    /// These.
+    Only(&'a [String]),
+}
+
+/// A part of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// To be encoded by the model.
+    Text(Range<usize>),
+    /// A special token.
+    Special(u32, Range<usize>),
+}
+
+/// The special tokens of a tokenizer, by id.
+#[derive(Debug)]
+pub(crate) struct Specials {
+    tokens: Vec<SpecialToken>,
+    none: Matcher,
+    all: Matcher,
+}
+
+impl Specials {
+    /// No id and no spelling may occur twice.
+    pub(crate) fn new(mut tokens: Vec<SpecialToken>) -> Result<Specials> {
+        tokens.sort_by_key(|token| token.id);
+        // Files can name any number of tokens: by hash, as comparing each with each would take for ever.
+        let mut texts = FxHashMap::default();
+        for (index, token) in tokens.iter().enumerate() {
+            if token.text.is_empty() {
+                return Err(Error::value(format!("the special token with id {} has an empty spelling", token.id)));
+            }
+            let same_id = index.checked_sub(1).filter(|before| tokens[*before].id == token.id);
+            if let Some(other) = texts.insert(token.text.as_str(), index).or(same_id).map(|other| &tokens[other]) {
+                return Err(Error::value(format!(
+                    "special tokens {:?} (id {}) and {:?} (id {}) collide; ids and spellings must differ",
+                    other.text, other.id, token.text, token.id
+                )));
+            }
+        }
+        drop(texts);
+        let none = Matcher::new(tokens.iter().filter(|token| token.always))?;
+        let all = Matcher::new(tokens.iter())?;
+        Ok(Specials { tokens, none, all })
+    }
+
+    pub(crate) fn tokens(&self) -> &[SpecialToken] {
+        &self.tokens
+    }
+
+    pub(crate) fn by_id(&self, id: u32) -> Option<&SpecialToken> {
+        self.tokens.binary_search_by_key(&id, |token| token.id).ok().map(|index| &self.tokens[index])
+    }
+
+    pub(crate) fn by_text(&self, text: &[u8]) -> Option<&SpecialToken> {
+        self.tokens.iter().find(|token| token.text.as_bytes() == text)
+    }
+
+    /// Cuts `text` at the allowed special tokens: leftmost first, the longest of those that start together.
+    pub(crate) fn cut(&self, text: &str, allowed: Allowed<'_>, part: impl FnMut(Part) -> Result<()>) -> Result<()> {
+        match allowed {
+            Allowed::None => self.none.cut(text, part),
+            Allowed::All => self.all.cut(text, part),
+            Allowed::Only(names) => {
+                for name in names {
+                    if self.by_text(name.as_bytes()).is_none() {
+                        let known: Vec<&str> = self.tokens.iter().map(|token| token.text.as_str()).collect();
+                        return Err(Error::value(format!(
+                            "allowed_special names {name:?}, which is not a special token of this tokenizer: {known:?}"
+                        )));
+                    }
+                }
+                let chosen = self.tokens.iter().filter(|token| token.always || names.contains(&token.text));
+                Matcher::new(chosen)?.cut(text, part)
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Matcher {
+    /// `None` where there is nothing to look for.
+    automaton: Option<AhoCorasick>,
+    ids: Vec<u32>,
+}
+
+impl Matcher {
+    fn new<'a>(tokens: impl Iterator<Item = &'a SpecialToken>) -> Result<Matcher> {
+        let (ids, texts): (Vec<u32>, Vec<&str>) = tokens.map(|token| (token.id, token.text.as_str())).unzip();
+        if ids.is_empty() {
+            return Ok(Matcher { automaton: None, ids });
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(texts)
+            .map_err(|error| Error::value(format!("too many special tokens: {error}")))?;
+        Ok(Matcher { automaton: Some(automaton), ids })
+    }
+
+    fn cut(&self, text: &str, mut part: impl FnMut(Part) -> Result<()>) -> Result<()> {
+        let mut position = 0;
+        for found in self.automaton.iter().flat_map(|automaton| automaton.find_iter(text)) {
+            if found.start() > position {
+                part(Part::Text(position..found.start()))?;
+            }
+            part(Part::Special(self.ids[found.pattern().as_usize()], found.range()))?;
+            position = found.end();
+        }
+        if position < text.len() {
+            part(Part::Text(position..text.len()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! The token store: encoded documents in a folder, written once, mapped into memory, verified to the byte.
+//!
+//! ```text
+//! corpus.tm/
+//!     manifest.json        what the store is: tokenizer, dtype, inputs, shard table, totals, content hash
+//!     tokenizer.json
+//!     shard-00000.tokens   u16 or u32 ids, back to back                  ◄── what training reads
+//!     shard-00000.docs     u64 end of each document, in tokens of this shard
+//!     shard-00000.origin   two u64 per document: input number, position in that input
+//!     shard-00000.json     the shard's record: counts, sizes, SHA-256 of every 4 MiB block
+//!
+//!            blocks         ids           files               maps
+//! BlockSource ──► prepare ──► Writer ──► corpus.tm ──► Store ──► sample, gather
+//!                 parallel    in order       └────────► verify
+//!
+//!            how each hash covers the next, so that one damaged byte anywhere is found and named
+//! content_hash ◄── shard content_hash ◄── block hashes (in the record) ◄── 4 MiB blocks of the three files
+//! ```
+//!
+//! All numbers are little-endian. `docs/format.md` specifies every byte, so that others can write a reader.
+//! SHA-256 throughout: every language ships it (Python's hashlib, Go, Java, `sha256sum`), and processors of the
+//! last years hash 1 to 2 GB/s per core with it, which is faster than tokens are made.
+//!
+//! A store appears by one rename of a finished folder: it is whole or it is not there.
+
+mod block_file;
+mod manifest;
+mod prepare;
+mod reader;
+mod sealed;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod verify_blocks;
+mod writer;
+
+pub use block_file::BLOCK_BYTES;
+pub use manifest::{Dtype, Manifest, ShardEntry, ShardFile, ShardRecord};
+pub use prepare::{PrepareOptions, Summary, prepare};
+pub use reader::Store;
+pub use verify::{Problem, Report, verify};
+pub use writer::{Writer, WriterOptions};
+
+/// The file in a store that describes it.
+pub const MANIFEST: &str = "manifest.json";
+/// The file in a store that holds its tokenizer.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// Tokens after which a new shard begins: 2^28 are 512 MiB of u16 ids or 1 GiB of u32 ids. A shard is then copied,
+/// checked or lost in seconds, every file stays below the 2 GiB that some tools stop at, and 10^12 tokens are
+/// 3,700 shards, whose 11,000 memory maps stay well below Linux's default limit of 65,530.
+pub const DEFAULT_SHARD_TOKENS: u64 = 1 << 28;

@@ -1,0 +1,288 @@
+//! Reads a store through memory maps. Opening looks at file sizes only: O(shards), whatever the number of tokens.
+
+use super::manifest::{Dtype, Manifest, ShardEntry, ShardFile};
+use super::{MANIFEST, TOKENIZER};
+use crate::error::{Error, Result};
+use crate::tokens::Tokens;
+use memmap2::Mmap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+#[cfg(target_endian = "big")]
+compile_error!("stores are mapped as they lie on disk, which is little-endian: big-endian machines cannot read them");
+
+/// An open store. Share it between threads and processes: the pages are shared, nothing is copied.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    manifest: Manifest,
+    shards: Vec<Shard>,
+}
+
+/// The maps of a shard and where it lies in the store.
+#[derive(Debug)]
+struct Shard {
+    tokens: Map,
+    docs: Map,
+    origin: Map,
+    first_token: u64,
+    first_document: u64,
+}
+
+impl Store {
+    /// Opens the store at `path`: reads the manifest, checks every file's size, maps the files.
+    pub fn open(path: &Path) -> Result<Store> {
+        let manifest = Manifest::load(path)?;
+        let mut shards = Vec::with_capacity(manifest.shards.len());
+        let (mut first_token, mut first_document) = (0, 0);
+        for entry in &manifest.shards {
+            let map = |file| Map::open(path, entry, file, manifest.dtype);
+            shards.push(Shard {
+                tokens: map(ShardFile::Tokens)?,
+                docs: map(ShardFile::Docs)?,
+                origin: map(ShardFile::Origin)?,
+                first_token,
+                first_document,
+            });
+            // The manifest was checked: these sums are at most its totals.
+            first_token += entry.num_tokens;
+            first_document += entry.num_documents;
+        }
+        Ok(Store { path: path.to_path_buf(), manifest, shards })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the store says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Tokens in all.
+    pub fn num_tokens(&self) -> u64 {
+        self.manifest.num_tokens
+    }
+
+    /// Documents in all, empty ones among them.
+    pub fn num_documents(&self) -> u64 {
+        self.manifest.num_documents
+    }
+
+    /// Width of a stored id.
+    pub fn dtype(&self) -> Dtype {
+        self.manifest.dtype
+    }
+
+    /// Every id is below this (which [`super::verify`] checks, not opening).
+    pub fn vocab_size(&self) -> u64 {
+        self.manifest.vocab_size
+    }
+
+    /// SHA-256 (hexadecimal) of the content: equal content, equal hash.
+    pub fn content_hash(&self) -> &str {
+        &self.manifest.content_hash
+    }
+
+    /// The tokenizer's file.
+    pub fn tokenizer_path(&self) -> PathBuf {
+        self.path.join(TOKENIZER)
+    }
+
+    /// The ids of all shards, in order.
+    pub fn segments(&self) -> Vec<Tokens<'_>> {
+        self.shards.iter().map(|shard| self.ids(shard)).collect()
+    }
+
+    /// The ids of a range of tokens, in as many pieces as it touches shards.
+    pub fn pieces(&self, range: Range<u64>) -> Result<Vec<Tokens<'_>>> {
+        if range.start > range.end || range.end > self.num_tokens() {
+            return Err(Error::value(format!(
+                "tokens {}..{} are not within the store's 0..{}",
+                range.start,
+                range.end,
+                self.num_tokens()
+            )));
+        }
+        let mut pieces = Vec::new();
+        let first = self.shards.partition_point(|shard| shard.first_token <= range.start).saturating_sub(1);
+        for shard in self.shards.iter().skip(first).take_while(|shard| shard.first_token < range.end) {
+            let ids = self.ids(shard);
+            let local = |token: u64| usize_of(token.saturating_sub(shard.first_token)).map(|at| at.min(ids.len()));
+            pieces.push(cut(ids, local(range.start)?..local(range.end)?));
+        }
+        Ok(pieces)
+    }
+
+    /// Copies the ids of a range of tokens to `out`, which must be as long as the range.
+    pub fn read(&self, range: Range<u64>, out: &mut [u32]) -> Result<()> {
+        let pieces = self.pieces(range.clone())?;
+        if pieces.iter().map(Tokens::len).sum::<usize>() != out.len() {
+            return Err(Error::value(format!(
+                "{} ids do not fit the {} of the range {range:?}",
+                out.len(),
+                range.end - range.start
+            )));
+        }
+        let mut out = out;
+        for piece in pieces {
+            let (now, later) = std::mem::take(&mut out).split_at_mut(piece.len());
+            match piece {
+                Tokens::U16(ids) => now.iter_mut().zip(ids).for_each(|(slot, id)| *slot = u32::from(*id)),
+                Tokens::U32(ids) => now.copy_from_slice(ids),
+                Tokens::I32(_) | Tokens::I64(_) => return Err(Error::value("stores hold unsigned ids only")),
+            }
+            out = later;
+        }
+        Ok(())
+    }
+
+    /// A copy of a range of tokens of a store of two-byte ids.
+    pub fn copy_u16(&self, range: Range<u64>) -> Result<Vec<u16>> {
+        let slices = self.pieces(range)?.into_iter().map(|piece| match piece {
+            Tokens::U16(ids) => Ok(ids),
+            _ => Err(self.wrong_width(Dtype::Uint16)),
+        });
+        Ok(slices.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// A copy of a range of tokens of a store of four-byte ids.
+    pub fn copy_u32(&self, range: Range<u64>) -> Result<Vec<u32>> {
+        let slices = self.pieces(range)?.into_iter().map(|piece| match piece {
+            Tokens::U32(ids) => Ok(ids),
+            _ => Err(self.wrong_width(Dtype::Uint32)),
+        });
+        Ok(slices.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// First token and end (exclusive) of document `document`, counted over the whole store.
+    pub fn document_range(&self, document: u64) -> Result<(u64, u64)> {
+        let (shard, index) = self.shard_of_document(document)?;
+        let ends: &[u64] = shard.docs.values();
+        let end = ends.get(index).copied();
+        let start = if index == 0 { Some(0) } else { ends.get(index - 1).copied() };
+        let limit = self.ids(shard).len() as u64;
+        match (start, end) {
+            (Some(start), Some(end)) if start <= end && end <= limit => {
+                Ok((shard.first_token + start, shard.first_token + end))
+            }
+            _ => Err(self.damaged(&shard.docs, format!("the boundaries of document {document} cannot be right"))),
+        }
+    }
+
+    /// The document that token `token` belongs to.
+    pub fn document_at(&self, token: u64) -> Result<u64> {
+        if token >= self.num_tokens() {
+            return Err(Error::value(format!("token {token} is not one of the store's {}", self.num_tokens())));
+        }
+        // Of shards that begin at the same token, all but the last are empty.
+        let index = self.shards.partition_point(|shard| shard.first_token <= token);
+        let shard = index.checked_sub(1).and_then(|index| self.shards.get(index));
+        let shard = shard.ok_or_else(|| Error::store(self.path.join(MANIFEST), "the store has no shards"))?;
+        let ends: &[u64] = shard.docs.values();
+        let document = ends.partition_point(|end| *end <= token - shard.first_token);
+        if document >= ends.len() {
+            return Err(self.damaged(&shard.docs, format!("no document holds token {token}")));
+        }
+        Ok(shard.first_document + document as u64)
+    }
+
+    /// Where a document came from: the number of its input in the manifest and its position there.
+    pub fn origin(&self, document: u64) -> Result<(usize, u64)> {
+        let (shard, index) = self.shard_of_document(document)?;
+        let entry = shard.origin.values::<[u64; 2]>().get(index);
+        match entry.map(|[input, position]| (usize::try_from(*input), *position)) {
+            Some((Ok(input), position)) if input < self.manifest.inputs.len() => Ok((input, position)),
+            _ => Err(self.damaged(&shard.origin, format!("document {document} comes from an input that is not known"))),
+        }
+    }
+
+    fn shard_of_document(&self, document: u64) -> Result<(&Shard, usize)> {
+        let index = self.shards.partition_point(|shard| shard.first_document <= document);
+        match index.checked_sub(1).and_then(|index| self.shards.get(index)) {
+            Some(shard) if document < self.num_documents() => Ok((shard, usize_of(document - shard.first_document)?)),
+            _ => Err(Error::value(format!("document {document} is not one of the store's {}", self.num_documents()))),
+        }
+    }
+
+    fn ids<'a>(&self, shard: &'a Shard) -> Tokens<'a> {
+        match self.manifest.dtype {
+            Dtype::Uint16 => Tokens::U16(shard.tokens.values()),
+            Dtype::Uint32 => Tokens::U32(shard.tokens.values()),
+        }
+    }
+
+    fn wrong_width(&self, asked: Dtype) -> Error {
+        Error::value(format!("the store's ids are {}, not {}", self.dtype().name(), asked.name()))
+    }
+
+    fn damaged(&self, map: &Map, reason: String) -> Error {
+        Error::store(self.path.join(&map.name), format!("{reason}: the file is damaged; `verify` tells where"))
+    }
+}
+
+fn cut(ids: Tokens<'_>, range: Range<usize>) -> Tokens<'_> {
+    match ids {
+        Tokens::U16(ids) => Tokens::U16(&ids[range]),
+        Tokens::U32(ids) => Tokens::U32(&ids[range]),
+        Tokens::I32(ids) => Tokens::I32(&ids[range]),
+        Tokens::I64(ids) => Tokens::I64(&ids[range]),
+    }
+}
+
+fn usize_of(number: u64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| Error::value(format!("{number} is beyond this machine's address space")))
+}
+
+/// A mapped file of numbers.
+#[derive(Debug)]
+struct Map {
+    name: String,
+    /// `None` for an empty file, which cannot be mapped.
+    map: Option<Mmap>,
+}
+
+/// Types that any bytes are a valid value of.
+trait Plain: Copy {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for u64 {}
+impl Plain for [u64; 2] {}
+
+impl Map {
+    fn open(folder: &Path, entry: &ShardEntry, kind: ShardFile, dtype: Dtype) -> Result<Map> {
+        let name = kind.name(&entry.name);
+        let path = folder.join(&name);
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        let actual = file.metadata().map_err(Error::io(&path))?.len();
+        let expected = entry.file_bytes(kind, dtype);
+        if expected != Some(actual) {
+            let expected = expected.unwrap_or(u64::MAX);
+            return Err(Error::store(
+                path,
+                format!(
+                    "is {actual} bytes long where {MANIFEST} needs {expected}; restore it from a copy or prepare the store again"
+                ),
+            ));
+        }
+        if actual == 0 {
+            return Ok(Map { name, map: None });
+        }
+        // SAFETY: the map is read-only, and a store is never written to once it has its name (the writer renames a
+        // finished folder). Someone who changes or truncates the files of an open store changes what is read or
+        // gets SIGBUS, as with every memory-mapped file; no value read from them is trusted as an index.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(&path))?;
+        Ok(Map { name, map: Some(map) })
+    }
+
+    fn values<T: Plain>(&self) -> &[T] {
+        let bytes = self.map.as_deref().unwrap_or_default();
+        // SAFETY: every bit pattern is a valid T. A map begins at a page boundary, which is aligned for any T;
+        // `align_to` would put misaligned bytes into the part that is left out, never read them as T.
+        let (_, values, _) = unsafe { bytes.align_to::<T>() };
+        values
+    }
+}

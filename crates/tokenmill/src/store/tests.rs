@@ -1,0 +1,442 @@
+//! Stores of a few tokens, written, read back, and damaged in every way that a disk or a stranger can.
+
+use super::prepare::write_documents;
+use super::verify::verify_with;
+use super::{
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Store, TOKENIZER, Writer, WriterOptions, sealed,
+};
+use crate::documents::{Block, BlockSource, InputRecord, Layout, PositionUnit};
+use crate::error::{Error, Result};
+use crate::monitor::{Monitor, Progress};
+use crate::tokens::Tokens;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const FINGERPRINT: &str = "a tokenizer";
+
+fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
+    WriterOptions { tokenizer_fingerprint: FINGERPRINT.into(), vocab_size, bos: None, eos: None, shard_tokens }
+}
+
+fn inputs(count: usize) -> Vec<InputRecord> {
+    let input = |i| InputRecord {
+        name: format!("{i}.txt"),
+        position: PositionUnit::Byte,
+        bytes: 10,
+        sha256: sealed::to_hex(&sealed::sha256(&[])),
+    };
+    (0..count).map(input).collect()
+}
+
+fn save_tokenizer(path: &Path) -> Result<()> {
+    fs::write(path, "{}").map_err(Error::io(path))
+}
+
+fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Manifest> {
+    let mut writer = Writer::create(out, options, save_tokenizer)?;
+    for (position, ids) in (0..).zip(documents) {
+        writer.append(ids, u32::try_from(position % 2).unwrap(), position * 100)?;
+    }
+    writer.finish(inputs(2))
+}
+
+fn check(path: &Path) -> Report {
+    verify_with(path, &(), &|_| Ok(FINGERPRINT.into())).unwrap()
+}
+
+fn read_all(store: &Store) -> Vec<u32> {
+    let mut ids = vec![0; usize::try_from(store.num_tokens()).unwrap()];
+    store.read(0..store.num_tokens(), &mut ids).unwrap();
+    ids
+}
+
+/// Three shards, an empty document at the start, in the middle and at the end.
+const DOCUMENTS: [&[u32]; 7] = [&[], &[1, 2, 3], &[4], &[], &[5, 6, 7, 8, 9], &[10], &[]];
+
+fn sample(folder: &TempDir) -> PathBuf {
+    let out = folder.path().join("corpus.tm");
+    write(&out, options(100, 4), &DOCUMENTS).unwrap();
+    out
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn documents_come_back_as_they_were_and_never_span_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&sample(&folder)).unwrap();
+    let counts: Vec<_> = store.manifest().shards.iter().map(|s| (s.num_tokens, s.num_documents)).collect();
+    assert_eq!(counts, [(4, 3), (5, 2), (1, 2)]);
+    assert_eq!((store.num_tokens(), store.num_documents(), store.manifest().num_empty_documents), (10, 7, 3));
+    assert_eq!(store.segments().iter().map(Tokens::len).collect::<Vec<_>>(), [4, 5, 1]);
+    let all = read_all(&store);
+    assert_eq!(all, DOCUMENTS.concat());
+    for (i, ids) in (0..).zip(DOCUMENTS) {
+        let (start, end) = store.document_range(i).unwrap();
+        let (from, to) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+        assert_eq!(&all[from..to], ids);
+        assert!((start..end).all(|token| store.document_at(token).unwrap() == i));
+        assert_eq!(store.origin(i).unwrap(), (usize::try_from(i % 2).unwrap(), i * 100));
+    }
+}
+
+#[test]
+fn every_range_reads_the_same_ids_as_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&sample(&folder)).unwrap();
+    let all = read_all(&store);
+    for start in 0..=10_usize {
+        for end in start..=10 {
+            let mut ids = vec![0; end - start];
+            store.read(start as u64..end as u64, &mut ids).unwrap();
+            assert_eq!(ids, all[start..end]);
+        }
+    }
+    #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+    let bad = [0..11, 11..11, 3..2, 0..u64::MAX];
+    for range in bad {
+        assert!(store.read(range, &mut [0; 11]).is_err());
+    }
+    assert!(store.read(0..2, &mut [0; 3]).is_err());
+    assert!(store.document_at(10).is_err());
+    assert!(store.document_range(7).is_err() && store.origin(u64::MAX).is_err());
+}
+
+#[test]
+fn a_store_without_documents_is_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("empty.tm");
+    write(&out, options(0, 1), &[]).unwrap();
+    let store = Store::open(&out).unwrap();
+    assert_eq!((store.num_tokens(), store.num_documents(), store.segments().len()), (0, 0, 0));
+    store.read(0..0, &mut []).unwrap();
+    assert!(store.document_at(0).is_err() && store.document_range(0).is_err());
+    assert_eq!(names(&out), [MANIFEST, TOKENIZER]);
+    assert_eq!(check(&out).problems, []);
+}
+
+#[test]
+fn a_store_of_empty_documents_only_has_no_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("empty.tm");
+    write(&out, options(5, 1), &[&[], &[]]).unwrap();
+    let store = Store::open(&out).unwrap();
+    assert_eq!((store.num_tokens(), store.num_documents()), (0, 2));
+    assert_eq!(store.document_range(1).unwrap(), (0, 0));
+    assert_eq!(check(&out).problems, []);
+}
+
+#[test]
+fn the_vocabulary_decides_the_width() {
+    let folder = tempfile::tempdir().unwrap();
+    for (vocab_size, dtype, width) in [(65_536, Dtype::Uint16, 2), (65_537, Dtype::Uint32, 4)] {
+        let out = folder.path().join(vocab_size.to_string());
+        let last = u32::try_from(vocab_size - 1).unwrap();
+        write(&out, options(vocab_size, 10), &[&[0, last]]).unwrap();
+        let store = Store::open(&out).unwrap();
+        assert_eq!(store.dtype(), dtype);
+        assert_eq!(read_all(&store), [0, last]);
+        assert_eq!(fs::metadata(out.join("shard-00000.tokens")).unwrap().len(), 2 * width);
+    }
+}
+
+#[test]
+fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = write(&folder.path().join("s.tm"), options(65_536, 1), &[&[1], &[65_536]]).unwrap_err();
+    assert!(error.to_string().contains("id 65536 is not below the vocabulary size 65536"), "{error}");
+    let bos = WriterOptions { bos: Some(7), ..options(7, 1) };
+    assert!(write(&folder.path().join("s.tm"), bos, &[]).is_err());
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.tm");
+    assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
+    let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
+    writer.append(&[1], 2, 0).unwrap();
+    assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn whatever_is_at_the_name_already_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.tm");
+    fs::create_dir(&out).unwrap();
+    let error = write(&out, options(5, 1), &[&[1]]).unwrap_err().to_string();
+    assert!(error.contains("already exists; remove it or choose another name"), "{error}");
+    fs::remove_dir(&out).unwrap();
+    let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
+    writer.append(&[1], 0, 0).unwrap();
+    fs::create_dir(&out).unwrap();
+    assert!(writer.finish(inputs(1)).is_err());
+    assert_eq!(names(folder.path()), ["s.tm"]);
+    assert!(names(&out).is_empty());
+}
+
+#[test]
+fn the_content_hash_depends_on_content_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |name: &str, options: WriterOptions, documents: &[&[u32]]| {
+        write(&folder.path().join(name), options, documents).unwrap().content_hash
+    };
+    let first = hash("a", options(100, 4), &DOCUMENTS);
+    assert_eq!(first, hash("b", options(100, 4), &DOCUMENTS));
+    assert_ne!(first, hash("c", options(101, 4), &DOCUMENTS));
+    assert_ne!(first, hash("d", options(100, 4), &DOCUMENTS[..6]));
+    assert_ne!(first, hash("e", WriterOptions { eos: Some(0), ..options(100, 4) }, &DOCUMENTS));
+    // The division into documents counts, even where the ids are the same.
+    assert_ne!(hash("f", options(100, 9), &[&[1, 2]]), hash("g", options(100, 9), &[&[1], &[2]]));
+}
+
+#[test]
+fn a_flipped_bit_in_any_byte_of_any_file_is_found_and_the_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    assert_eq!(check(&out).problems, []);
+    for name in names(&out) {
+        let path = out.join(&name);
+        let sound = fs::read(&path).unwrap();
+        for at in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            let problems = check(&out).problems;
+            assert!(problems.iter().any(|problem| problem.file == name), "{name} byte {at}: {problems:?}");
+        }
+        fs::write(&path, &sound).unwrap();
+    }
+    assert_eq!(check(&out).problems, []);
+}
+
+#[test]
+fn the_damaged_block_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.tm");
+    let ids = vec![7; 5 << 20];
+    write(&out, options(100, 1 << 30), &[&ids]).unwrap();
+    let path = out.join("shard-00000.tokens");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[9 << 20] = 8;
+    fs::write(&path, bytes).unwrap();
+    let report = check(&out);
+    assert_eq!(report.bytes, (10 << 20) + 8 + 16);
+    let [problem] = &report.problems[..] else { panic!("{report:?}") };
+    assert_eq!((problem.file.as_str(), problem.block), ("shard-00000.tokens", Some(2)));
+    assert_eq!(problem.bytes, Some(2 * BLOCK_BYTES..10 << 20));
+}
+
+#[test]
+fn a_missing_shortened_or_extra_file_is_named_and_the_rest_is_still_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    fs::remove_file(out.join("shard-00000.json")).unwrap();
+    fs::remove_file(out.join(TOKENIZER)).unwrap();
+    fs::write(out.join("shard-00001.docs"), [0; 9]).unwrap();
+    fs::write(out.join("shard-00002.tokens"), [0; 2]).unwrap();
+    fs::write(out.join("shard-00003.tokens"), []).unwrap();
+    let files: Vec<_> = check(&out).problems.into_iter().map(|problem| problem.file).collect();
+    let expected = [TOKENIZER, "shard-00000.json", "shard-00001.docs", "shard-00002.tokens", "shard-00003.tokens"];
+    assert_eq!(files, expected);
+    let error = Store::open(&out).unwrap_err().to_string();
+    assert!(error.contains("shard-00001.docs: is 9 bytes long where manifest.json needs 16"), "{error}");
+}
+
+#[test]
+fn without_a_record_the_numbers_themselves_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    for shard in ["shard-00000", "shard-00001", "shard-00002"] {
+        fs::remove_file(out.join(format!("{shard}.json"))).unwrap();
+    }
+    fs::write(out.join("shard-00000.tokens"), [1, 0, 200, 0, 3, 0, 4, 0]).unwrap();
+    fs::write(out.join("shard-00001.docs"), [9_u64.to_le_bytes(), 5_u64.to_le_bytes()].concat()).unwrap();
+    fs::write(out.join("shard-00002.origin"), [9_u64; 4].map(u64::to_le_bytes).concat()).unwrap();
+    let reasons: Vec<_> = check(&out).problems.into_iter().map(|problem| problem.reason).collect();
+    for reason in [
+        "token 1 of the shard is 200, not below vocab_size 100",
+        "document 1 of the shard ends at token 5, before it begins (9)",
+        "document 0 of the shard comes from input 9 of 2",
+    ] {
+        assert!(reasons.iter().any(|found| found == reason), "{reasons:?}");
+    }
+}
+
+#[test]
+fn another_tokenizer_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    let report = verify_with(&out, &(), &|_| Ok("another".into())).unwrap();
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems[0].reason.contains("is another tokenizer"), "{report:?}");
+}
+
+#[test]
+fn damaged_boundaries_and_origins_are_errors_of_the_reader_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    for bad in [0, 5, 1 << 40, u64::MAX] {
+        let out = folder.path().join(bad.to_string());
+        write(&out, options(100, 100), &DOCUMENTS).unwrap();
+        for (file, numbers) in [("docs", 7), ("origin", 14)] {
+            let mut bytes: Vec<u8> = [bad.to_le_bytes(); 14][..numbers].concat();
+            bytes[0] = 9;
+            fs::write(out.join(format!("shard-00000.{file}")), bytes).unwrap();
+        }
+        let store = Store::open(&out).unwrap();
+        let ranges: Vec<_> = (0..7).map(|i| store.document_range(i)).collect();
+        assert!(ranges.iter().any(|range| range.as_ref().is_err_and(|e| e.to_string().contains("shard-00000.docs"))));
+        assert!(ranges.iter().flatten().all(|(start, end)| start <= end && *end <= 10));
+        for token in 0..10 {
+            let _ = store.document_at(token);
+        }
+        assert!(store.origin(0).unwrap_err().to_string().contains("shard-00000.origin"));
+    }
+}
+
+#[test]
+fn hostile_manifests_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    let sound = Manifest::load(&out).unwrap();
+    let hostile: [(&str, fn(&mut Manifest)); 11] = [
+        ("newer", |m| m.format_version = 2),
+        ("format", |m| m.format = "MDS".into()),
+        ("totals", |m| m.num_tokens += 1),
+        ("beyond", |m| m.shards[0].num_tokens = u64::MAX),
+        ("beyond", |m| m.shards[0].num_documents = 1 << 61),
+        ("called", |m| m.shards[0].name = "../../etc/passwd".into()),
+        ("vocab_size", |m| m.dtype = Dtype::Uint32),
+        ("vocab_size", |m| m.vocab_size = u64::MAX),
+        ("bos", |m| m.bos = Some(100)),
+        ("SHA-256", |m| m.content_hash = "00".into()),
+        ("no documents", |m| m.shards[1].num_documents = 0),
+    ];
+    for (word, change) in hostile {
+        let mut manifest = sound.clone();
+        change(&mut manifest);
+        fs::write(out.join(MANIFEST), sealed::seal(&manifest).unwrap()).unwrap();
+        let error = Store::open(&out).unwrap_err().to_string();
+        assert!(error.contains(if word == "newer" { "version 2" } else { word }), "{word}: {error}");
+        assert_eq!(check(&out).problems[0].file, MANIFEST);
+    }
+    for text in ["", "{", "[]", "null", "{\"format\": \"tokenmill-store\", \"format_version\": 1}"] {
+        fs::write(out.join(MANIFEST), text).unwrap();
+        assert!(matches!(Store::open(&out), Err(Error::Store { .. })));
+    }
+}
+
+#[test]
+fn sealed_numbers_that_do_not_fit_the_content_hash_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    let mut manifest = Manifest::load(&out).unwrap();
+    manifest.vocab_size = 99;
+    fs::write(out.join(MANIFEST), sealed::seal(&manifest).unwrap()).unwrap();
+    let report = check(&out);
+    assert!(report.problems[0].reason.contains("content hash"), "{report:?}");
+}
+
+/// Texts of numbers, one block each; ids are the numbers.
+struct Texts {
+    blocks: Vec<Vec<&'static str>>,
+    next: usize,
+}
+
+impl BlockSource for Texts {
+    fn next_block(&mut self) -> Result<Option<Block>> {
+        let Some(texts) = self.blocks.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        Ok(Some(Block {
+            input: 0,
+            name: "<texts>".into(),
+            layout: Layout::Whole,
+            bytes: texts.concat().into_bytes(),
+            start: self.next as u64 - 1,
+            first_line: 1,
+        }))
+    }
+    fn bytes_read(&self) -> u64 {
+        self.next as u64
+    }
+    fn total_bytes(&self) -> Option<u64> {
+        None
+    }
+    fn inputs(&self) -> Vec<InputRecord> {
+        inputs(1)
+    }
+}
+
+fn encode(text: &str, ids: &mut Vec<u32>) -> Result<()> {
+    for word in text.split_whitespace() {
+        ids.push(word.parse().map_err(|_| Error::UnknownToken(format!("no token for {word:?}")))?);
+    }
+    Ok(())
+}
+
+fn prepare_texts(out: &Path, texts: &[&'static str], monitor: &dyn Monitor, threads: usize) -> Result<Manifest> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
+    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5 };
+    let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, ..options(100, prepare.shard_tokens) };
+    let writer = Writer::create(out, writer_options, save_tokenizer)?;
+    write_documents(&mut source, &encode, writer, &prepare, monitor, &pool)
+}
+
+#[test]
+fn preparing_encodes_in_order_with_bos_and_eos_and_keeps_empty_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.tm");
+    let manifest = prepare_texts(&out, &["1 2", "", "3"], &(), 2).unwrap();
+    assert_eq!((manifest.num_documents, manifest.num_empty_documents), (3, 1));
+    let store = Store::open(&out).unwrap();
+    assert_eq!(read_all(&store), [98, 1, 2, 99, 98, 99, 98, 3, 99]);
+    assert_eq!(store.origin(2).unwrap(), (0, 2));
+    assert_eq!(check(&out).problems, []);
+}
+
+#[test]
+fn the_first_document_that_fails_is_named_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = prepare_texts(&folder.path().join("s.tm"), &["1", "x", "y"], &(), 2).unwrap_err().to_string();
+    assert_eq!(error, "<texts>, document at byte 1: no token for \"x\"");
+    assert!(names(folder.path()).is_empty());
+}
+
+/// Ctrl-C at the first tick.
+struct Interrupt;
+
+impl Monitor for Interrupt {
+    fn tick(&self, _progress: Progress) -> Result<()> {
+        Err(Error::Caller("interrupted".into()))
+    }
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = prepare_texts(&folder.path().join("s.tm"), &["1"], &Interrupt, 2).unwrap_err();
+    assert!(matches!(error, Error::Caller(_)));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_the_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = ["1 2 3", "4", "", "5 6", "7 8 9 10"];
+    for (name, threads) in [("one", 1), ("four", 4)] {
+        prepare_texts(&folder.path().join(name), &texts, &(), threads).unwrap();
+    }
+    for name in names(&folder.path().join("one")) {
+        let read = |store: &str| fs::read(folder.path().join(store).join(&name)).unwrap();
+        assert_eq!(read("one"), read("four"), "{name}");
+    }
+}

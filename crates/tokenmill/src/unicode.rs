@@ -1,0 +1,176 @@
+//! Character classes, as the patterns of the GPT family see them.
+//!
+//! The table is filled at first use from the tables of `regex-syntax`, the Unicode data behind `fancy-regex` and so
+//! behind tiktoken: the scanners agree with that engine by construction, and an update of one is an update of both.
+
+use regex_syntax::hir::{Class as HirClass, HirKind};
+use std::sync::LazyLock;
+
+/// What a character is to a scanner. Every character is in exactly one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// None of the others: punctuation, symbols, controls, unassigned.
+    Other,
+    /// `\s` without the two of `Newline`.
+    Space,
+    /// `\r` and `\n`.
+    Newline,
+    /// `\p{N}`
+    Number,
+    /// `\p{Lu}` and `\p{Lt}`
+    Upper,
+    /// `\p{Ll}`
+    Lower,
+    /// `\p{Lm}` and `\p{Lo}`: letters without case, most of the world's scripts.
+    Caseless,
+    /// `\p{M}`
+    Mark,
+}
+
+impl Class {
+    /// `\p{L}`
+    pub fn is_letter(self) -> bool {
+        matches!(self, Class::Upper | Class::Lower | Class::Caseless)
+    }
+
+    /// `\s`
+    pub fn is_space(self) -> bool {
+        matches!(self, Class::Space | Class::Newline)
+    }
+
+    /// `[^\s\p{L}\p{N}]`
+    pub fn is_symbol(self) -> bool {
+        matches!(self, Class::Other | Class::Mark)
+    }
+
+    /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, the head of a word for gpt4o.
+    pub fn is_head(self) -> bool {
+        matches!(self, Class::Upper | Class::Caseless | Class::Mark)
+    }
+
+    /// `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`, the tail of a word for gpt4o.
+    pub fn is_tail(self) -> bool {
+        matches!(self, Class::Lower | Class::Caseless | Class::Mark)
+    }
+}
+
+/// Class of every code point in two levels: pages of 256, equal pages stored once (about 60 KiB in all).
+pub struct ClassTable {
+    page_of: Vec<u16>,
+    pages: Vec<[Class; 256]>,
+}
+
+impl ClassTable {
+    /// The table of this process.
+    pub fn get() -> &'static ClassTable {
+        static TABLE: LazyLock<ClassTable> = LazyLock::new(ClassTable::build);
+        &TABLE
+    }
+
+    /// The class of one code point.
+    #[inline]
+    pub fn class(&self, character: char) -> Class {
+        let code = character as usize;
+        self.pages[usize::from(self.page_of[code >> 8])][code & 0xFF]
+    }
+
+    fn build() -> ClassTable {
+        let mut classes = vec![Class::Other; 0x11_0000];
+        // In this order: \r and \n are also in \s.
+        let sources = [
+            (r"\s", Class::Space),
+            (r"[\r\n]", Class::Newline),
+            (r"\p{N}", Class::Number),
+            (r"[\p{Lu}\p{Lt}]", Class::Upper),
+            (r"\p{Ll}", Class::Lower),
+            (r"[\p{Lm}\p{Lo}]", Class::Caseless),
+            (r"\p{M}", Class::Mark),
+        ];
+        for (expression, class) in sources {
+            for (first, last) in ranges(expression) {
+                classes[first as usize..=last as usize].fill(class);
+            }
+        }
+        let mut table = ClassTable { page_of: Vec::with_capacity(0x1100), pages: Vec::new() };
+        for page in classes.chunks_exact(256) {
+            let known = table.pages.iter().position(|other| other.as_slice() == page).unwrap_or_else(|| {
+                let mut copy = [Class::Other; 256];
+                copy.copy_from_slice(page);
+                table.pages.push(copy);
+                table.pages.len() - 1
+            });
+            // At most 0x1100 pages exist.
+            table.page_of.push(u16::try_from(known).unwrap_or(u16::MAX));
+        }
+        table
+    }
+}
+
+/// The code points of a character class written as a regular expression.
+fn ranges(expression: &str) -> Vec<(char, char)> {
+    match regex_syntax::parse(expression).map(|hir| hir.into_kind()) {
+        Ok(HirKind::Class(HirClass::Unicode(class))) => {
+            class.ranges().iter().map(|range| (range.start(), range.end())).collect()
+        }
+        // `regex_syntax` turns small ASCII-only classes into bytes.
+        Ok(HirKind::Class(HirClass::Bytes(class))) => {
+            class.ranges().iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect()
+        }
+        other => unreachable!("{expression} is a character class: {other:?}"),
+    }
+}
+
+/// UTF-8 text with the class of the character at any boundary.
+#[derive(Clone, Copy)]
+pub struct ClassedText<'a> {
+    text: &'a str,
+    table: &'static ClassTable,
+}
+
+impl<'a> ClassedText<'a> {
+    /// Wraps a text.
+    pub fn new(text: &'a str) -> Self {
+        ClassedText { text, table: ClassTable::get() }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Class and end of the character that starts at `position`; `None` at the end of the text.
+    #[inline]
+    pub fn at(&self, position: usize) -> Option<(Class, usize)> {
+        let byte = *self.bytes().get(position)?;
+        if byte < 0x80 {
+            return Some((self.table.pages[usize::from(self.table.page_of[0])][usize::from(byte)], position + 1));
+        }
+        let character = self.text[position..].chars().next()?;
+        Some((self.table.class(character), position + character.len_utf8()))
+    }
+
+    /// The class at `position`, if it satisfies `wanted`.
+    #[inline]
+    pub fn is(&self, position: usize, wanted: impl Fn(Class) -> bool) -> bool {
+        self.at(position).is_some_and(|(class, _)| wanted(class))
+    }
+
+    /// End of the longest run of characters from `position` that all satisfy `wanted`.
+    #[inline]
+    pub fn run(&self, mut position: usize, wanted: impl Fn(Class) -> bool) -> usize {
+        while let Some((class, end)) = self.at(position)
+            && wanted(class)
+        {
+            position = end;
+        }
+        position
+    }
+}

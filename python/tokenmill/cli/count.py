@@ -1,0 +1,62 @@
+"""`tokenmill count`: how many tokens a text or files have."""
+
+from __future__ import annotations
+
+import click
+
+from tokenmill.cli._common import (
+    argument_or_stdin,
+    document_options,
+    json_option,
+    load_tokenizer,
+    open_documents,
+    print_json,
+    print_rows,
+    tokenizer_option,
+)
+from tokenmill.cli._progress import progress
+
+
+@click.command("count")
+@click.argument("text", nargs=-1)
+@tokenizer_option
+@click.option("--files", is_flag=True, help="The arguments are files, folders or globs, not a text.")
+@document_options
+@json_option
+def command(
+    text: tuple[str, ...],
+    tokenizer_path: str,
+    pattern: str | None,
+    files: bool,
+    file_format: str | None,
+    text_field: str | None,
+    separator: str | None,
+    as_json: bool,
+) -> None:
+    """Count the tokens of TEXT (default: stdin) or, with --files, of documents.
+
+    \b
+    tokenmill count -t tokenizer.json 'Hello, world!'
+    tokenmill count -t tokenizer.json < book.txt
+    tokenmill count -t tokenizer.json --files 'data/*.jsonl.zst'
+    """
+    if not files:
+        if len(text) > 1:
+            raise click.UsageError("one TEXT at most; quote it, or count files with --files.")
+        tokens = load_tokenizer(tokenizer_path, pattern).count(argument_or_stdin(text[0] if text else None))
+        if as_json:
+            print_json({"tokens": tokens})
+        else:
+            click.echo(tokens)
+        return
+    if not text:
+        raise click.UsageError("--files needs at least one file, folder or glob.")
+    documents = open_documents(text, file_format=file_format, text_field=text_field, separator=separator)
+    tokenizer = load_tokenizer(tokenizer_path, pattern)
+    with progress(as_json=as_json) as report:
+        total = tokenizer.count_documents(documents, progress=report)
+    result = {"tokens": total.tokens, "documents": total.documents, "bytes": total.bytes}
+    if as_json:
+        print_json(result)
+    else:
+        print_rows(result.items())

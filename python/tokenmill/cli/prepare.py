@@ -1,0 +1,99 @@
+"""`tokenmill prepare`: encode a corpus into a token store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tokenmill.cli._common import (
+    Note,
+    document_options,
+    given,
+    human_bytes,
+    json_option,
+    load_tokenizer,
+    open_documents,
+    print_json,
+    print_rows,
+    tokenizer_option,
+)
+from tokenmill.cli._progress import progress
+
+if TYPE_CHECKING:
+    from tokenmill import Documents
+
+
+@click.command("prepare")
+@click.argument("data", nargs=-1, required=True)
+@tokenizer_option
+@click.option(
+    "-o", "--output", metavar="STORE", required=True, help="The folder to make, for example corpus.tm."
+)
+@click.option("--add-bos/--no-add-bos", default=None, help="Put [BOS] before each document. Default: no.")
+@click.option(
+    "--add-eos/--no-add-eos", default=None, help="Put [EOS] or <|endoftext|> behind each. Default: yes."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
+)
+@document_options
+@json_option
+@click.pass_obj
+def command(
+    note: Note,
+    data: tuple[str, ...],
+    tokenizer_path: str,
+    pattern: str | None,
+    output: str,
+    add_bos: bool | None,
+    add_eos: bool | None,
+    dry_run: bool,
+    file_format: str | None,
+    text_field: str | None,
+    separator: str | None,
+    as_json: bool,
+) -> None:
+    """Encode DATA (files, folders, globs, or - for stdin) into a token store.
+
+    STORE must not exist yet, and appears when it is whole. Stopped before that, nothing is left of it.
+
+    \b
+    tokenmill prepare 'data/*.jsonl.zst' -t tokenizer.json -o corpus.tm
+    tokenmill prepare books/ -t tokenizer.json -o books.tm --format text --add-bos
+    """
+    import tokenmill
+
+    documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
+    if dry_run:
+        list_inputs(documents, as_json=as_json)
+        return
+    note.kept = f"{output} was not made; nothing is left of it"
+    tokenizer = load_tokenizer(tokenizer_path, pattern)
+    options = given(add_bos=add_bos, add_eos=add_eos)
+    with progress(as_json=as_json) as report:
+        store = tokenmill.prepare(documents, tokenizer=tokenizer, out=output, **options, progress=report)
+    result = {
+        "output": output,
+        "documents": store.num_documents,
+        "tokens": store.num_tokens,
+        "inputs": len(store.manifest["inputs"]),
+    }
+    if as_json:
+        print_json(result)
+    else:
+        print_rows(result.items())
+
+
+def list_inputs(documents: Documents, *, as_json: bool) -> None:
+    """Prints the files that would be read."""
+    sizes = {str(path): Path(path).stat().st_size for path in documents.paths}
+    total = sum(sizes.values())
+    if as_json:
+        inputs = [{"name": name, "bytes": size} for name, size in sizes.items()]
+        print_json({"inputs": inputs, "files": len(sizes), "bytes": total})
+        return
+    for name, size in sizes.items():
+        click.echo(f"{human_bytes(size):>10}  {name}")
+    click.echo(f"{human_bytes(total):>10}  in {len(sizes):,} files; nothing was written")

@@ -1,0 +1,237 @@
+"""Batches of windows for training: shuffled, shared among ranks, resumable by one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokenmill import _core
+from tokenmill.sampling import (
+    Tail,
+    as_tokens,
+    check_bool,
+    check_integer,
+    labels_of,
+    make_plan,
+    resolve_pad_id,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_STATE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One rank's rows of one global batch. L is max_length; ids are int64 (or int32, the loader's dtype).
+
+    input_ids: shape [rows, L].
+    labels: shape [rows, L]: the token after each input; -100 where the window is padded.
+    windows: shape [rows], uint64: the number of each row's window (as in `Windows`).
+    epoch: 0-based.
+    step: the 0-based global batch since the start of epoch 0, the same on all ranks and after resuming.
+
+    `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C order, so their rows are L + 1 ids apart): copy
+    before changing one of them in place. A batch with a padded window has labels of its own. No batch shares memory with
+    another, nor with the data.
+    """
+
+    input_ids: NDArray[Any]
+    labels: NDArray[Any]
+    windows: NDArray[np.uint64]
+    epoch: int
+    step: int
+
+
+class DataLoader:
+    """Iterates over `data` in batches of `batch_size` windows per rank.
+
+    >>> loader = DataLoader(range(1000), max_length=4, batch_size=8, shuffle=False)
+    >>> len(loader)
+    31
+    >>> batch = next(iter(loader))
+    >>> batch.input_ids[1], batch.labels[1]
+    (array([4, 5, 6, 7]), array([5, 6, 7, 8]))
+
+    data, max_length, stride, tail, pad_id: as for `Windows`.
+    batch_size: rows per rank; a global batch is batch_size * world_size windows.
+    shuffle: each epoch is an exact permutation of all windows, computed from (seed, epoch): no memory, no start-up time.
+    drop_last: leave out an epoch's last windows that fill no global batch (they differ from epoch to epoch under
+        shuffle). With False the last batch is divided evenly; a rank may get a batch of 0 rows, never fewer steps.
+    rank, world_size: this process among those that share each global batch. Together the ranks see what one alone would.
+    epochs: epochs of one pass, or None for a pass without end (which has no `len()`).
+    dtype: "int64" or "int32".
+
+    **Position.** A loader has one, which moves on with each batch taken. `iter(loader)` goes on from it: a `for` loop that
+    was left early is continued by the next one. When a pass of `epochs` epochs is over, the next `iter` starts the next
+    pass with the following epoch numbers, so `for _ in range(3): for batch in loader` sees three orders, the ones that
+    `epochs=3` would show, as with PyTorch's DataLoader. `state_dict()` in the loop describes the position after the batch
+    just taken; a new loader that loads it goes on exactly there. Two iterators of one loader share its position.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        max_length: int,
+        stride: int | None = None,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = True,
+        tail: Tail = "drop",
+        pad_id: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        epochs: int | None = 1,
+        dtype: Any = "int64",
+    ) -> None:
+        self.shuffle = check_bool("shuffle", shuffle)
+        self.seed = check_integer("seed", seed, 0, 2**64 - 1)
+        self.batch_size = check_integer("batch_size", batch_size, 1)
+        self.world_size = check_integer("world_size", world_size, 1)
+        self.rank = _check_rank(rank, self.world_size)
+        self.epochs = None if epochs is None else check_integer("epochs", epochs, 1)
+        self.dtype = _check_dtype(dtype)
+        self.tail = tail
+        self._source = as_tokens(data)
+        self._plan, self.max_length, self.stride = make_plan(
+            self._source,
+            max_length=max_length,
+            stride=stride,
+            tail=tail,
+            shuffle=self.shuffle,
+            seed=self.seed,
+        )
+        self.pad_id = resolve_pad_id(self._source, tail, pad_id)
+        self._batches = _core.Batches(
+            samples=self._plan.num_windows,
+            batch_size=self.batch_size,
+            world_size=self.world_size,
+            drop_last=check_bool("drop_last", drop_last),
+        )
+        self._next_sample = 0
+        self._identity: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        """Batches of one whole pass on this rank (every rank has as many), wherever the position is."""
+        if self.epochs is None:
+            raise TypeError("a DataLoader with epochs=None has no len(); it never ends")
+        return self._batches.steps_per_epoch * self.epochs
+
+    def __iter__(self) -> Iterator[Batch]:
+        samples = self._plan.num_windows
+        end = None
+        if self.epochs is not None:
+            end = (self._next_sample // samples // self.epochs + 1) * self.epochs
+        while True:
+            epoch, sample = divmod(self._next_sample, samples)
+            if end is not None and epoch >= end:
+                return
+            rows = self._batches.rows(sample, self.rank)
+            if rows is None:  # only after a change of the global batch: too few windows are left for one
+                self._next_sample = (epoch + 1) * samples
+                continue
+            first, count, after = rows
+            batch = self._batch(epoch, sample, first, count)
+            over = self._batches.rows(after, self.rank) is None
+            self._next_sample = (epoch + 1) * samples if over else epoch * samples + after
+            yield batch
+
+    def _batch(self, epoch: int, sample: int, first: int, count: int) -> Batch:
+        import numpy as np
+
+        rows = np.empty((count, self.max_length + 1), dtype=self.dtype)
+        windows = _core.gather(self._source.core, self._plan, epoch, first, count, self.pad_id, rows)
+        return Batch(
+            input_ids=rows[:, :-1],
+            labels=labels_of(rows, self._plan, windows, self.tail),
+            windows=windows,
+            epoch=epoch,
+            step=epoch * self._batches.steps_per_epoch + sample // (self.batch_size * self.world_size),
+        )
+
+    @property
+    def dropped_tokens(self) -> int:
+        """How many tokens are a label of no window (not counting windows left out by `drop_last`)."""
+        return self._plan.dropped_tokens
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, and what it is a position in, as a small dict for `json.dumps`.
+
+        It is the same on all ranks. The first call hashes the data where that is an array (about 1 s per GB).
+        """
+        return {
+            "version": _STATE_VERSION,
+            "next_sample": self._next_sample,
+            "plan": {
+                "num_windows": self._plan.num_windows,
+                "max_length": self.max_length,
+                "stride": self.stride,
+                "tail": self.tail,
+                "shuffle": self.shuffle,
+                "seed": self.seed,
+            },
+            "data": dict(self._data_identity()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Moves to the position of a `state_dict`.
+
+        batch_size, world_size and rank may differ from those of the loader that made it: the windows not yet seen are
+        divided anew, and none is repeated or left out. Raises ValueError, saying what differs, for another version,
+        plan or data; the position is then unchanged.
+        """
+        version = state.get("version")
+        if version != _STATE_VERSION:
+            raise ValueError(
+                f"this state has version {version!r}, this DataLoader reads version {_STATE_VERSION}"
+            )
+        here = self.state_dict()
+        differences = [
+            f"{part}.{key} is {here[part].get(key)!r} here and {theirs.get(key)!r} in the state"
+            for part in ("plan", "data")
+            for theirs in [state.get(part) or {}]
+            for key in here[part] | dict(theirs)
+            if here[part].get(key) != theirs.get(key)
+        ]
+        if differences:
+            raise ValueError(
+                "this state belongs to another loader: "
+                + "; ".join(differences)
+                + ". Use the data and options that the state was made with, or start anew without it"
+            )
+        self._next_sample = check_integer(
+            "next_sample", state.get("next_sample"), 0, self._plan.num_windows * 2**64 - 1
+        )
+
+    def _data_identity(self) -> dict[str, Any]:
+        if self._identity is None:
+            self._identity = self._source.identity()
+        return self._identity
+
+    def __repr__(self) -> str:
+        return (
+            f"DataLoader({self._plan.num_windows} windows of {self._source.num_tokens} tokens, "
+            f"max_length={self.max_length}, stride={self.stride}, batch_size={self.batch_size}, "
+            f"rank {self.rank} of {self.world_size})"
+        )
+
+
+def _check_rank(rank: object, world_size: int) -> int:
+    number = check_integer("rank", rank, 0)
+    if number >= world_size:
+        raise ValueError(
+            f"rank={number} is not below world_size={world_size}; ranks are 0 to {world_size - 1}, or give world_size="
+        )
+    return number
+
+
+def _check_dtype(dtype: object) -> str:
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", None))
+    if name not in ("int64", "int32"):
+        raise ValueError(f'dtype={dtype!r} is not supported; choose "int64" or "int32"')
+    return str(name)

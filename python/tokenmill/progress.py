@@ -1,0 +1,12 @@
+"""How long work tells its progress."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ProgressCallback(Protocol):
+    """Called on the calling thread, at most ten times a second. Raise an exception to stop the work."""
+
+    def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> object:
+        """Take note of `done` of `total` `unit`s (`None`: nobody knows how many there are)."""

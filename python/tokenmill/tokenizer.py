@@ -1,0 +1,333 @@
+"""The tokenizer: text → ids → text.
+
+>>> import tokenmill as tm
+>>> docs = tm.Documents.from_texts(["the cat in the hat"])
+>>> tok = tm.train_bpe(docs, vocab_size=260, special_tokens=["<|endoftext|>"])
+>>> ids = tok.encode("the hat")
+>>> tok.decode(ids)
+'the hat'
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from tokenmill import _core
+from tokenmill.documents import Documents
+from tokenmill.special_tokens import find
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from tokenmill.documents import Data
+    from tokenmill.progress import ProgressCallback
+
+    AllowedSpecial: TypeAlias = Literal["all"] | Collection[str]
+
+END_OF_TEXT = "<|endoftext|>"
+WORD_SPECIALS = ("[BOS]", "[EOS]", "[PAD]", "[UNK]")
+
+
+class Tokenizer:
+    """Text to ids and back; one class for byte-level BPE and for words.
+
+    Get one from `train_bpe`, `train_word` or `Tokenizer.load`. A tokenizer never changes, and any number of
+    threads may share it: encoding lets go of the GIL.
+
+    Special tokens are never made from running text unless you say so: `encode` takes `"<|endoftext|>"` as the
+    thirteen characters that it is, and `allowed_special` (a set of spellings, or `"all"`) turns them into the token.
+    Nothing is added by itself, neither a beginning nor an end of text.
+
+    Lone surrogates in a `str` are encoded as U+FFFD, as tiktoken does.
+    """
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: _core.Tokenizer) -> None:
+        self._core = core
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        pattern: str | None = None,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> Tokenizer:
+        """Read a tokenizer from a file or folder.
+
+        * `tokenizer.json`: ours, or a byte-level BPE of Hugging Face's.
+        * `NAME.tiktoken`: `pattern` and `special_tokens` (spelling → id) must be given, unless NAME is a published
+          file's (r50k_base, p50k_base, p50k_edit, cl100k_base, o200k_base, o200k_harmony), which implies both.
+        * a folder with GPT-2's `vocab.json` and `merges.txt` (or `encoder.json` and `vocab.bpe`).
+
+        Args:
+            path: what to read.
+            pattern: "gpt2", "gpt4", "gpt4o", "llama3", "qwen2" or a regular expression; `.tiktoken` only.
+            special_tokens: spelling → id; `.tiktoken` only.
+
+        Raises:
+            FormatError: the file is broken or of a kind we do not support; the message says which and why.
+            OSError: the file cannot be read.
+        """
+        pairs = None if special_tokens is None else list(special_tokens.items())
+        return cls(_core.Tokenizer.load(os.fspath(path), pattern, pairs))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the tokenizer: `.json` (Hugging Face's format), `.tiktoken` (ranks only), or a folder (GPT-2's two files).
+
+        The file is written whole or not at all. A `tokenizer.json` is read unchanged by
+        `tokenizers.Tokenizer.from_file` and gives the same ids there.
+
+        Raises:
+            ValueError: the tokenizer cannot be expressed in that format; the message says why.
+            OSError: the file cannot be written.
+        """
+        self._core.save(os.fspath(path))
+
+    def encode(self, text: str, *, allowed_special: AllowedSpecial = ()) -> list[int]:
+        """The ids of `text`.
+
+        Raises:
+            UnknownTokenError: the text has a word (or byte) without a token, and there is no unknown token.
+        """
+        return self._core.encode(text, _allowed(allowed_special))
+
+    def encode_to_numpy(self, text: str, *, allowed_special: AllowedSpecial = ()) -> npt.NDArray[np.uint32]:
+        """The ids of `text` as `uint32[n]`."""
+        return self._core.encode_to_numpy(text, _allowed(allowed_special))
+
+    def encode_batch(self, texts: Iterable[str], *, allowed_special: AllowedSpecial = ()) -> list[list[int]]:
+        """The ids of each text, in order; in parallel when there is enough to do."""
+        return self._core.encode_batch(_texts(texts), _allowed(allowed_special))
+
+    def encode_batch_to_numpy(
+        self, texts: Iterable[str], *, allowed_special: AllowedSpecial = ()
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """All ids back to back and where each text ends.
+
+        Returns:
+            `(ids, offsets)`: `uint32[n]` and `int64[len(texts) + 1]`; text `i` is `ids[offsets[i]:offsets[i + 1]]`.
+        """
+        return self._core.encode_batch_to_numpy(_texts(texts), _allowed(allowed_special))
+
+    def encode_with_offsets(
+        self, text: str, *, allowed_special: AllowedSpecial = ()
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids, and for each the half-open span `(start, end)` of bytes in `text.encode()` that it stands for."""
+        return self._core.encode_with_offsets(text, _allowed(allowed_special))
+
+    def count(self, text: str, *, allowed_special: AllowedSpecial = ()) -> int:
+        """How many ids `encode` would give."""
+        return self._core.count(text, _allowed(allowed_special))
+
+    def decode(
+        self,
+        ids: Iterable[int],
+        *,
+        skip_special_tokens: bool = False,
+        errors: Literal["replace", "strict", "ignore"] = "replace",
+    ) -> str:
+        """The text of `ids`.
+
+        For BPE the exact inverse of `encode` on whole texts; a part may begin or end inside a character, which
+        `errors` handles as `bytes.decode` does. Words are joined readably: their white space is not stored.
+
+        Raises:
+            ValueError: an id is no token.
+        """
+        return self.decode_bytes(ids, skip_special_tokens=skip_special_tokens).decode(errors=errors)
+
+    def decode_bytes(self, ids: Iterable[int], *, skip_special_tokens: bool = False) -> bytes:
+        """The bytes of `ids`, which need not be valid UTF-8."""
+        return self._core.decode(_ids(ids), skip_special_tokens)
+
+    def decode_batch(
+        self,
+        batch: Iterable[Iterable[int]],
+        *,
+        skip_special_tokens: bool = False,
+        errors: Literal["replace", "strict", "ignore"] = "replace",
+    ) -> list[str]:
+        """`decode` of each."""
+        return [self.decode(ids, skip_special_tokens=skip_special_tokens, errors=errors) for ids in batch]
+
+    @property
+    def vocab_size(self) -> int:
+        """Largest id + 1, special tokens included: the rows of an embedding table."""
+        return self._core.vocab_size
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Spelling → id, by id."""
+        return dict(self._core.special_tokens)
+
+    @property
+    def model(self) -> str:
+        """`"bpe"` or `"word"`."""
+        return self._core.model
+
+    @property
+    def pattern(self) -> str:
+        """How text is cut: a name or a regular expression."""
+        return self._core.pattern
+
+    @property
+    def merges(self) -> list[tuple[int, int]] | None:
+        """The merge list as pairs of ids, first merge first; `None` for words and for tokenizers of ranks."""
+        return self._core.merges
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text gets; equal fingerprints give equal ids."""
+        return self._core.fingerprint
+
+    def token_to_id(self, token: str | bytes) -> int | None:
+        """The id of a token, `None` if there is none."""
+        return self._core.token_to_id(token.encode() if isinstance(token, str) else token)
+
+    def id_to_token(self, id: int) -> bytes | None:
+        """The bytes of a token, `None` if there is none."""
+        return self._core.id_to_token(id)
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizer) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer(model={self.model!r}, vocab_size={self.vocab_size}, pattern={self.pattern!r})"
+
+
+def train_bpe(
+    data: Data,
+    *,
+    vocab_size: int,
+    pattern: str = "gpt4",
+    special_tokens: Sequence[str] = (END_OF_TEXT,),
+    min_frequency: int = 2,
+    compat: Literal["gpt", "hf"] = "gpt",
+    progress: ProgressCallback | None = None,
+) -> Tokenizer:
+    """Train a byte-level BPE tokenizer.
+
+    Pairs are counted (overlapping) inside the pieces that `pattern` cuts; the most frequent pair is merged, of equals
+    the one with the smallest (left id, right id), until the vocabulary is full or no pair occurs `min_frequency` times.
+    The result depends on the documents and these arguments alone.
+
+    Args:
+        data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
+        vocab_size: tokens in all: 256 bytes, merges, special tokens.
+        pattern: "gpt2", "gpt4", "gpt4o", "llama3", "qwen2" or a regular expression.
+        special_tokens: their spellings.
+        min_frequency: pairs that occur less often are not merged.
+        compat: "gpt": ids 0–255 are the bytes, special tokens come last, merges as rustbpe learns them.
+            "hf": special tokens first, bytes in ByteLevel order, merges as `tokenizers.BpeTrainer` learns them.
+        progress: called as `progress(stage, unit, done, total)` a few times a second.
+
+    Raises:
+        ValueError: an argument cannot be right.
+        DocumentError: a document cannot be read; the message names file, line and byte.
+
+    >>> import tokenmill as tm
+    >>> tok = tm.train_bpe(tm.Documents.from_texts(["aaabdaaabac"] * 2), vocab_size=259, special_tokens=[])
+    >>> [tok.id_to_token(i) for i in tok.encode("aaabdaaabac")]
+    [b'aaab', b'd', b'aaab', b'a', b'c']
+    """
+    if compat not in ("gpt", "hf"):
+        raise ValueError(f"compat={compat!r} is not known; choose 'gpt' or 'hf'")
+    core = _core.Tokenizer.train_bpe(
+        Documents.of(data)._source(),
+        vocab_size=vocab_size,
+        pattern=pattern,
+        special_tokens=_spellings(special_tokens),
+        min_frequency=min_frequency,
+        hugging_face=compat == "hf",
+        progress=progress,
+    )
+    return Tokenizer(core)
+
+
+def train_word(
+    data: Data,
+    *,
+    split: str = "punctuation",
+    special_tokens: Sequence[str] = WORD_SPECIALS,
+    unk_token: str | None = None,
+    min_frequency: int = 1,
+    max_vocab: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Tokenizer:
+    """Train a tokenizer of whole words: the distinct words in order, then the special tokens.
+
+    Args:
+        data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
+        split: "punctuation": words and punctuation marks (`Hello, world!` → `Hello` `,` `world` `!`);
+            "whitespace": at white space only (`amet,` keeps its comma); else a regular expression whose matches
+            delimit words and are words themselves unless blank.
+        special_tokens: their spellings, numbered in this order.
+        unk_token: which of them stands for unknown words; by default the one spelled like `[UNK]` or `<|unk|>`.
+            Without one, an unknown word is an error that names it.
+        min_frequency: words that occur less often get no id.
+        max_vocab: tokens in all at most, special ones included; the most frequent words stay.
+        progress: called as `progress(stage, unit, done, total)` a few times a second.
+
+    Raises:
+        ValueError: an argument cannot be right.
+        DocumentError: a document cannot be read; the message names file, line and byte.
+
+    >>> import tokenmill as tm
+    >>> tok = tm.train_word(tm.Documents.from_texts(["Hello, world!"]))
+    >>> tok.encode("Hello, world!"), tok.decode(tok.encode("Bye, world!"))
+    ([2, 1, 3, 0], '[UNK], world!')
+    """
+    spellings = _spellings(special_tokens)
+    core = _core.Tokenizer.train_word(
+        Documents.of(data)._source(),
+        split=split,
+        special_tokens=spellings,
+        unknown_token=unk_token if unk_token is not None else find(spellings, "unk"),
+        min_frequency=min_frequency,
+        max_vocab=max_vocab,
+        progress=progress,
+    )
+    return Tokenizer(core)
+
+
+def _allowed(allowed_special: AllowedSpecial) -> bool | list[str]:
+    if allowed_special == "all":
+        return True
+    if isinstance(allowed_special, str):
+        raise ValueError(
+            f"allowed_special={allowed_special!r} is a str; pass 'all' or a set such as {{{allowed_special!r}}}"
+        )
+    return list(allowed_special)
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError("texts is a str, which would be encoded character by character; pass [text], or call encode")
+    return texts if isinstance(texts, list) else list(texts)
+
+
+def _ids(ids: Iterable[int]) -> list[int]:
+    if isinstance(ids, list):
+        return ids
+    # NumPy and PyTorch turn themselves into lists faster than they iterate.
+    tolist = getattr(ids, "tolist", None)
+    return list(tolist()) if tolist is not None else list(ids)
+
+
+def _spellings(special_tokens: Sequence[str]) -> list[str]:
+    if isinstance(special_tokens, str):
+        raise TypeError(f"special_tokens is a str; pass a list: [{special_tokens!r}]")
+    return list(special_tokens)

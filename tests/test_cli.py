@@ -1,0 +1,320 @@
+"""The command line: every verb, what it prints, and what each exit code means."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tokenmill.cli import VERBS, main
+from tokenmill.cli._progress import Lines
+
+Run = Callable[..., Result]
+
+LOREM = "Lorem ipsum dolor sit amet, consectetur adipiscing elit,"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
+        # Anything but an exit code would have been a traceback.
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
+
+
+def printed_json(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+@pytest.fixture
+def lorem(run: Run, tmp_path: Path) -> Path:
+    """A word tokenizer and a store of the founding document's sentence."""
+    (tmp_path / "lorem.txt").write_text(LOREM, encoding="utf-8")
+    words = ["--model", "word", "--split", "whitespace", "--special-token", "[UNK]"]
+    assert run("train-tokenizer", "lorem.txt", "-o", "words.json", *words).exit_code == 0
+    made = run("prepare", "lorem.txt", "-t", "words.json", "-o", "lorem.tm", "--no-add-eos")
+    assert made.exit_code == 0, made.stderr
+    return tmp_path / "lorem.tm"
+
+
+def test_help_lists_every_verb_and_the_exit_codes(run: Run) -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    assert all(f"\n  {verb} " in result.stdout for verb in VERBS)
+    assert "130" in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert f"\n  tokenmill {verb} " in result.stdout
+
+
+def test_train_tokenizer_learns_byte_pairs(run: Run, verdict_path: Path) -> None:
+    trained = run("train-tokenizer", verdict_path, "-o", "bpe.json", "--vocab-size", 300, "--json")
+    assert printed_json(trained)["vocab_size"] == 300
+    assert (
+        printed_json(run("inspect", "bpe.json", "--json"))["fingerprint"]
+        == printed_json(trained)["fingerprint"]
+    )
+
+
+def test_train_tokenizer_learns_the_words_of_the_verdict(run: Run, verdict_path: Path) -> None:
+    trained = run(
+        *("train-tokenizer", verdict_path, "-o", "words.json", "--model", "word", "--json"),
+        *(
+            "--split",
+            r"""([,.:;?_!"()']|--|\s)""",
+            "--special-token",
+            "<|endoftext|>",
+            "--special-token",
+            "<|unk|>",
+        ),
+        *("--unk-token", "<|unk|>"),
+    )
+    assert printed_json(trained)["vocab_size"] == 1132
+    text = "Hello, do you like tea? <|endoftext|> In the sunlit terraces of the palace."
+    encoded = run("encode", "-t", "words.json", "--allow-special", "<|endoftext|>", text)
+    assert encoded.stdout == "1131 5 355 1126 628 975 10 1130 55 988 956 984 722 988 1131 7\n"
+
+
+def test_train_tokenizer_reads_stdin(run: Run) -> None:
+    result = run(
+        *("train-tokenizer", "-", "--format", "jsonl", "-o", "t.json", "--vocab-size", 260, "--json"),
+        stdin='{"text": "abab abab abab"}\n' * 9,
+    )
+    assert printed_json(result)["vocab_size"] <= 260
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "bpe"], "--vocab-size"),
+        (["--model", "bpe", "--vocab-size", "300", "--split", "whitespace"], "--split has no meaning"),
+        (["--model", "word", "--vocab-size", "300"], "--vocab-size has no meaning"),
+        (["--model", "tree"], "'tree' is not one of"),
+    ],
+)
+def test_train_tokenizer_refuses_options_that_do_not_go_together(
+    run: Run, verdict_path: Path, options: list[str], message: str
+) -> None:
+    result = run("train-tokenizer", verdict_path, "-o", "t.json", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_encode_prints_ids_of_an_argument_and_of_stdin(run: Run, gpt2_path: Path) -> None:
+    assert run("encode", "-t", gpt2_path, "Hello, world!").stdout == "15496 11 995 0\n"
+    assert run("encode", "-t", gpt2_path, stdin="Hello, world!").stdout == "15496 11 995 0\n"
+    assert printed_json(run("encode", "-t", gpt2_path, "Hello, world!", "--json")) == {
+        "ids": [15496, 11, 995, 0]
+    }
+
+
+def test_encode_takes_special_tokens_as_text_unless_allowed(run: Run, gpt2_path: Path) -> None:
+    text = "a<|endoftext|>"
+    assert "50256" not in run("encode", "-t", gpt2_path, text).stdout
+    for allowed in ("all", "<|endoftext|>"):
+        assert run("encode", "-t", gpt2_path, text, "--allow-special", allowed).stdout == "64 50256\n"
+
+
+def test_encode_shows_each_token(run: Run, gpt2_path: Path) -> None:
+    shown = run("encode", "-t", gpt2_path, "--tokens", "Hello,\n world é").stdout.splitlines()
+    assert [line[10:] for line in shown] == ["Hello", ",", "\\n", " world", " é"]
+
+
+def test_encode_names_the_byte_that_is_not_utf8(run: Run, gpt2_path: Path) -> None:
+    result = run("encode", "-t", gpt2_path, stdin=b"abc\xff")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: <stdin>, byte 3:") and result.stderr.count("\n") == 1
+
+
+def test_decode_gives_back_every_byte(run: Run, gpt2_path: Path, verdict: str) -> None:
+    ids = run("encode", "-t", gpt2_path, stdin=verdict).stdout
+    assert run("decode", "-t", gpt2_path, stdin=ids).stdout_bytes == verdict.encode()
+    assert run("decode", "-t", gpt2_path, "[15496,", "11]", "995").stdout == "Hello, world"
+    assert printed_json(run("decode", "-t", gpt2_path, 15496, "--json")) == {"text": "Hello", "tokens": 1}
+
+
+def test_decode_refuses_what_is_no_id(run: Run, gpt2_path: Path) -> None:
+    for wrong, code in (("x7", 2), ("99999999", 2)):
+        result = run("decode", "-t", gpt2_path, "11", wrong)
+        assert result.exit_code == code
+        assert wrong in result.stderr
+
+
+def test_count_counts_a_text_and_files(run: Run, gpt2_path: Path, verdict: str, verdict_path: Path) -> None:
+    assert run("count", "-t", gpt2_path, "Hello, world!").stdout == "4\n"
+    assert printed_json(run("count", "-t", gpt2_path, "--json", stdin=verdict)) == {"tokens": 5145}
+    counted = printed_json(run("count", "-t", gpt2_path, "--files", verdict_path, "--json"))
+    assert counted == {"tokens": 5145, "documents": 1, "bytes": len(verdict.encode())}
+
+
+def test_prepare_verify_and_inspect_agree(run: Run, gpt2_path: Path, verdict_path: Path) -> None:
+    made = printed_json(run("prepare", verdict_path, "-t", gpt2_path, "-o", "corpus.tm", "--json"))
+    assert (made["documents"], made["tokens"]) == (1, 5146)
+    assert printed_json(run("verify", "corpus.tm", "--json"))["ok"] is True
+    seen = printed_json(run("inspect", "corpus.tm", "--json"))
+    assert (seen["kind"], seen["tokens"], seen["documents"]) == ("token store", 5146, 1)
+    assert seen["examples"][0]["text"].startswith("I HAD always thought")
+
+
+def test_prepare_adds_bos_and_eos_as_told(run: Run, lorem: Path, tmp_path: Path) -> None:
+    words = ["--model", "word", "--split", "whitespace"]
+    assert run("train-tokenizer", "lorem.txt", "-o", "all.json", *words).exit_code == 0
+    for options, tokens in ((["--add-bos"], 10), (["--add-bos", "--no-add-eos"], 9), (["--no-add-eos"], 8)):
+        out = tmp_path / f"{tokens}.tm"
+        made = run("prepare", "lorem.txt", "-t", "all.json", "-o", out, *options, "--json")
+        assert printed_json(made)["tokens"] == tokens
+
+
+def test_prepare_dry_run_lists_the_inputs_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_bytes(b"x" * 1500)
+    (tmp_path / "data" / "b.jsonl").write_bytes(b'{"text": ""}\n')
+    args = ["prepare", "data", "-t", "missing.json", "-o", "out.tm", "--dry-run"]
+    listed = printed_json(run(*args, "--json"))
+    assert [(Path(i["name"]).name, i["bytes"]) for i in listed["inputs"]] == [
+        ("a.txt", 1500),
+        ("b.jsonl", 13),
+    ]
+    assert "1.5 kB" in run(*args).stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_prepare_says_where_a_record_is_broken_and_leaves_nothing(
+    run: Run, gpt2_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data.jsonl").write_text('{"text": "good"}\n{"text": \n', encoding="utf-8")
+    result = run("prepare", "data.jsonl", "-t", gpt2_path, "-o", "out.tm")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: data.jsonl, line 2" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
+
+
+def test_prepare_refuses_to_overwrite(run: Run, lorem: Path) -> None:
+    result = run("prepare", "lorem.txt", "-t", "words.json", "-o", lorem)
+    assert result.exit_code == 1
+    assert "lorem.tm" in result.stderr
+
+
+def test_separator_escapes_are_understood(run: Run, lorem: Path, tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("Lorem\n--\nipsum\n--\ndolor", encoding="utf-8")
+    options = ["-t", "words.json", "-o", "many.tm", "--no-add-eos", "--separator", r"\n--\n", "--json"]
+    assert printed_json(run("prepare", "many.txt", *options))["documents"] == 3
+    assert run("prepare", "many.txt", *options[:-2], r"\x", "--json").exit_code == 2
+
+
+def test_verify_names_the_damaged_file(run: Run, lorem: Path) -> None:
+    tokens = lorem / "shard-00000.tokens"
+    tokens.chmod(0o644)
+    raw = bytearray(tokens.read_bytes())
+    raw[0] ^= 1
+    tokens.write_bytes(raw)
+    for options in ([], ["--json"]):
+        result = run("verify", lorem, *options)
+        assert result.exit_code == 1
+        assert "shard-00000.tokens" in result.output
+    assert json.loads(result.stdout)["ok"] is False
+
+
+def test_verify_refuses_what_is_no_store(run: Run, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        result = run("verify", path)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert str(path) in result.stderr
+
+
+def test_inspect_shows_tokens_and_documents(run: Run, lorem: Path) -> None:
+    shown = run("inspect", "words.json").stdout
+    assert "tokenizer" in shown and "[UNK] = 8" in shown
+    assert LOREM in run("inspect", lorem).stdout
+
+
+def test_sample_draws_the_windows_of_the_founding_document(run: Run, lorem: Path) -> None:
+    lines = run("sample", lorem, "--max-length", 4, "--stride", 1).stdout.splitlines()
+    assert [line.split("   ")[-1].strip() for line in lines[:-1]] == [
+        "targets",
+        "[ipsum|dolor|sit|amet,]",
+        "[dolor|sit|amet,|consectetur]",
+        "[sit|amet,|consectetur|adipiscing]",
+        "[amet,|consectetur|adipiscing|elit,]",
+    ]
+    assert lines[1].startswith("[Lorem|ipsum|dolor|sit] ")
+    assert lines[-1] == "4 of 4 windows, 4 tokens each, stride 1"
+
+
+def test_sample_steps_two_tokens_and_still_predicts_one_ahead(run: Run, lorem: Path) -> None:
+    drawn = printed_json(run("sample", lorem, "--max-length", 4, "--stride", 2, "--json"))
+    assert [(row["inputs"][0], row["targets"][0]) for row in drawn["windows"]] == [
+        ("Lorem", "ipsum"),
+        ("dolor", "sit"),
+    ]
+
+
+def test_sample_shuffles_by_seed_and_says_where_a_window_begins(
+    run: Run, gpt2_path: Path, verdict_path: Path
+) -> None:
+    assert run("prepare", verdict_path, "-t", gpt2_path, "-o", "corpus.tm").exit_code == 0
+    args = ["sample", "corpus.tm", "--max-length", 4, "--shuffle", "--windows", 9, "--json", "--origin"]
+    first, again, other = (printed_json(run(*args, "--seed", seed)) for seed in (0, 0, 1))
+    assert first == again != other
+    assert [row["batch"] for row in first["windows"]] == [0] * 8 + [1]
+    assert first["windows"][0]["origin"]["input"] == str(verdict_path)
+
+
+def test_sample_names_a_window_that_is_longer_than_the_store(run: Run, lorem: Path) -> None:
+    result = run("sample", lorem, "--max-length", 8)
+    assert result.exit_code == 2
+    assert "8" in result.stderr and "max_length" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode", "count"])
+def test_a_missing_tokenizer_is_one_line_and_exit_code_1(run: Run, verb: str) -> None:
+    result = run(verb, "-t", "missing.json", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: missing.json: ") and result.stderr.count("\n") == 1
+
+
+def test_a_tiktoken_file_needs_a_pattern_or_a_known_name(run: Run, cl100k_path: Path, tmp_path: Path) -> None:
+    shutil.copy(cl100k_path, tmp_path / "mine.tiktoken")
+    assert run("count", "-t", cl100k_path, "today\n \n").stdout == "2\n"
+    assert run("count", "-t", "mine.tiktoken", "--pattern", "gpt4", "today\n \n").stdout == "2\n"
+    assert run("count", "-t", "mine.tiktoken", "today").exit_code in (1, 2)
+
+
+def test_progress_lines_mark_the_begin_and_the_end_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Lines(as_json=False)
+    for done in (1, 2, 3):
+        report("encoding", "bytes", done * 1000, 3000)
+    report("verifying", "tokens", 5, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "encoding: 1.0 kB of 3.0 kB",
+        "encoding: 3.0 kB of 3.0 kB",
+        "verifying: 5 tokens",
+    ]
+
+
+def test_json_progress_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines(as_json=True)("merging", "merges", 5, 10)
+    assert json.loads(capsys.readouterr().err) == {
+        "stage": "merging",
+        "unit": "merges",
+        "done": 5,
+        "total": 10,
+    }
