@@ -112,7 +112,8 @@ impl Block {
     fn into_rows(self, ends: Vec<usize>) -> Result<Documents> {
         let (name, first_row) = (self.name, self.start);
         let bad_row = |row: usize| Error::Document {
-            place: Place { input: name.to_string(), line: Some(first_row + row as u64 + 1), byte: None },
+            // 0-based, as positions are.
+            place: Place { input: format!("{name}, row {}", first_row + row as u64), line: None, byte: None },
             reason: "the text of this row is not valid UTF-8".into(),
         };
         let text = String::from_utf8(self.bytes).map_err(|error| {

@@ -210,7 +210,7 @@ fn texts_keep_rows_and_tell_how_bytes_are_divided() {
     b.push(&"é".as_bytes()[..1]);
     b.push(&"é".as_bytes()[1..]);
     let error = b.take().unwrap().parse().unwrap_err().to_string();
-    assert!(error.starts_with("<texts>, line 3: the text of this row"), "{error}");
+    assert!(error.starts_with("<texts>, row 2: the text of this row"), "{error}");
 }
 
 proptest! {
