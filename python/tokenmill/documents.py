@@ -103,7 +103,7 @@ class Documents:
             DocumentError: While iterating: a null.
         """
         # A reader is consumed by reading; tables are not. Only readers have a method for their next batch.
-        once = any(hasattr(data, name) for name in ("read_next_batch", "fetch_record_batch"))
+        once = hasattr(data, "read_next_batch")
         first: list[_core.Source] = [_core.Source.arrow(data, column)]  # Checks the column now.
 
         def open_source() -> _core.Source:
