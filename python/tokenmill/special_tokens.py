@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Role = Literal["bos", "eos", "pad", "unk"]
 MarkerRole = Literal["bos", "eos"]
 
-# In order of preference. <|endoftext|> begins and ends documents in GPT-2's family: it is the last choice for BOS.
+# In order of preference. <|endoftext|> begins and ends documents in GPT-2's family: the last choice for BOS.
 SPELLINGS: dict[Role, tuple[str, ...]] = {
     "bos": ("[BOS]", "<s>", "<bos>", "<|begin_of_text|>", "<|bos|>", "<|startoftext|>", "<|endoftext|>"),
     "eos": ("[EOS]", "<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>"),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Origin:
     """Where a token comes from.
 
-    ``byte`` is the token's offset in the UTF-8 text of its document; with a tokenizer of whole words, which joins
-    them again by its own rule, it counts in the joined text.
+    ``byte`` is the token's offset in the UTF-8 text of its document; with a tokenizer of whole words, which
+    joins them again by its own rule, it counts in the joined text.
     """
 
     input: str
@@ -90,8 +90,8 @@ class Report:
 def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
     """Check every byte of the store at ``path``, which may be too damaged to open.
 
-    ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never raised;
-    OSError: there is no folder at ``path``.
+    ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never
+    raised. OSError: there is no folder at ``path``.
     """
     tokens, documents, files, size, problems = _core.verify_store(Path(path), progress)
     return Report(
@@ -115,8 +115,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
 class TokenStore:
     """An open token store: a sequence of token ids, divided into documents.
 
-    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the files,
-    no token. Pickling and forking are cheap: the pages of the files are shared.
+    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the
+    files, no token. Pickling and forking are cheap: the pages of the files are shared.
     """
 
     def __init__(self, core: _core.Store) -> None:
@@ -126,7 +126,7 @@ class TokenStore:
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
         """Open the store at ``path``.
 
-        OSError: there is none. StoreError: its manifest is damaged, or a file is not of the size it should be.
+        OSError: there is none. StoreError: its manifest is damaged or a file has the wrong size.
         """
         return cls(_core.Store.open(Path(path)))
 
@@ -195,7 +195,7 @@ class TokenStore:
     @overload
     def __getitem__(self, index: slice) -> Ids: ...
     def __getitem__(self, index: SupportsIndex | slice) -> int | Ids:
-        """``store[a:b]``: a new array of the store's dtype and shape ``(b - a,)``. ``store[i]``: one id, an int."""
+        """``store[a:b]``: a new array of the store's dtype, shape ``(b - a,)``. ``store[i]``: an int."""
         if isinstance(index, slice):
             start, stop, step = index.indices(self.num_tokens)
             if step != 1:
