@@ -150,3 +150,10 @@ def test_an_exception_of_the_callback_ends_verify(store: TokenStore):
 
     with pytest.raises(KeyboardInterrupt):
         store.verify(progress=fail)
+
+
+def test_the_reader_printed_in_the_specification_is_the_tested_one():
+    tests = Path(__file__).parent
+    page = (tests.parent / "docs" / "format.md").read_text(encoding="utf-8")
+    body = page[page.index("    manifest = json.loads") : page.index("```\n\nDocument `i`")]
+    assert body in (tests / "reference" / "store_reader.py").read_text(encoding="utf-8")
