@@ -63,7 +63,12 @@ impl Tokenizer {
         Ok(if text.len() < DETACH_BYTES { work() } else { py.detach(work) }.map_err(CoreError::from)?)
     }
 
-    fn encode_texts(&self, py: Python<'_>, texts: &[Bound<'_, PyString>], allowed: &AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
+    fn encode_texts(
+        &self,
+        py: Python<'_>,
+        texts: &[Bound<'_, PyString>],
+        allowed: &AllowedArgument,
+    ) -> PyResult<Vec<Vec<u32>>> {
         let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
         Ok(py.detach(|| self.0.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
@@ -124,7 +129,12 @@ impl Tokenizer {
     }
 
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf, pattern: Option<String>, special_tokens: Option<Vec<(String, u32)>>) -> PyResult<Self> {
+    fn load(
+        py: Python<'_>,
+        path: PathBuf,
+        pattern: Option<String>,
+        special_tokens: Option<Vec<(String, u32)>>,
+    ) -> PyResult<Self> {
         in_core(py, move || formats::load(&path, pattern.as_deref(), special_tokens))
     }
 
@@ -145,7 +155,12 @@ impl Tokenizer {
         Ok(self.encode_text(py, text, &allowed)?.into_pyarray(py))
     }
 
-    fn encode_batch(&self, py: Python<'_>, texts: Vec<Bound<'_, PyString>>, allowed: AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
+    fn encode_batch(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyString>>,
+        allowed: AllowedArgument,
+    ) -> PyResult<Vec<Vec<u32>>> {
         self.encode_texts(py, &texts, &allowed)
     }
 
