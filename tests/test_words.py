@@ -18,6 +18,7 @@ SPLITS = ["punctuation", "whitespace", r",", r"[,.:;?_!\"']|--|\s", r"(a|b)|\s",
 
 
 def trained(texts: list[str], split: str = "punctuation", **options: object) -> tm.Tokenizer:
+    options = {"special_tokens": [], **options}
     return tm.train_word(tm.Documents.from_texts(texts), split=split, **options)  # type: ignore[arg-type]
 
 
