@@ -26,8 +26,7 @@ class Documents:
     """An ordered stream of texts, made by `from_files`, `from_texts` or `from_arrow`.
 
     Iterating yields a `Document` each. It can be iterated again where its data can: files, lists and
-    tables, but not
-    a generator or standard input.
+    tables, but not a generator or standard input.
 
     >>> for document in Documents.from_texts(["Hello", "world"]):
     ...     print(document.position, document.text)
@@ -50,18 +49,17 @@ class Documents:
         text_field: str = "text",
         separator: str | None = None,
     ) -> Documents:
-        """Documents from files, folders (at any depth) and glob patterns (`**` crosses folders); "-" is
-        standard input.
+        """Documents from files, folders (at any depth) and glob patterns; "-" is standard input.
 
+        In a pattern `**` crosses folders.
         Files are read in the order of `paths`, those of one folder or pattern sorted; a path named twice is
         read once.
 
         Args:
             paths: One path or a sequence of them.
             format: By default the suffix tells: `.txt` is text; `.jsonl` and `.ndjson` are JSON Lines, one
-                object a
-                line; each also with `.gz` or `.zst`. An explicit format is used for all files whatever
-                their suffix.
+                object a line; each also with `.gz` or `.zst`. An explicit format is used for all files
+                whatever their suffix.
             text_field: JSON Lines: the key of the text, or a dotted path of keys ("document.text").
             separator: Text: what ends a document; by default a file is one document.
 
@@ -89,8 +87,8 @@ class Documents:
         """
         if isinstance(texts, str):
             raise TypeError(
-                "from_texts takes an iterable of texts, and a str iterates its characters; pass [text] for
-                one text"
+                "from_texts takes an iterable of texts, and a str iterates its characters; "
+                "pass [text] for one text"
             )
         once = iter(texts) is texts
         return cls(lambda: _core.Source.texts(iter(texts)), description="texts", once=once)
@@ -119,8 +117,7 @@ class Documents:
 
     @classmethod
     def of(cls, data: Documents | Paths) -> Documents:
-        """`data` itself if it is `Documents`; else the files that it names. A string is a path, never a
-        text."""
+        """`data` itself if it is `Documents`, else the files it names: a string is a path, never a text."""
         return data if isinstance(data, Documents) else cls.from_files(data)
 
     def __iter__(self) -> Iterator[Document]:
