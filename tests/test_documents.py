@@ -50,7 +50,7 @@ def test_positions_are_offsets_in_the_uncompressed_file(tmp_path: Path) -> None:
 
 def test_text_files_are_whole_or_separated(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes("a\n\nb\n\n".encode())
+    path.write_bytes(b"a\n\nb\n\n")
     assert texts(Documents.of(path)) == ["a\n\nb\n\n"]
     assert texts(Documents.from_files(path, separator="\n\n")) == ["a", "b"]
 
@@ -128,7 +128,9 @@ def test_half_surrogates_are_replaced_as_python_does() -> None:
     "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
 )
 def test_arrow_strings_of_every_kind(kind: pa.DataType) -> None:
-    column = pa.chunked_array([pa.array(chunk, pa.string()).cast(kind) for chunk in (["x", "a"], [], ["", "日本"])])
+    column = pa.chunked_array(
+        [pa.array(chunk, pa.string()).cast(kind) for chunk in (["x", "a"], [], ["", "日本"])]
+    )
     table = pa.table({"id": range(4), "body": column}).slice(1)
     assert texts(Documents.from_arrow(table)) == ["a", "", "日本"]
     assert list(Documents.from_arrow(column.slice(1)))[2] == Document("日本", "<arrow>", 2)

@@ -25,8 +25,8 @@ class Document(NamedTuple):
 class Documents:
     """An ordered stream of texts, made by `from_files`, `from_texts` or `from_arrow`.
 
-    Iterating yields a `Document` each. It can be iterated again where its data can: files, lists and tables, but not
-    a generator or standard input.
+    Iterating yields a `Document` each. It can be iterated again where its data can: files, lists and
+    tables, but not a generator or standard input.
 
     >>> for document in Documents.from_texts(["Hello", "world"]):
     ...     print(document.position, document.text)
@@ -49,14 +49,17 @@ class Documents:
         text_field: str = "text",
         separator: str | None = None,
     ) -> Documents:
-        """Documents from files, folders (at any depth) and glob patterns (`**` crosses folders); "-" is standard input.
+        """Documents from files, folders (at any depth) and glob patterns; "-" is standard input.
 
-        Files are read in the order of `paths`, those of one folder or pattern sorted; a path named twice is read once.
+        In a pattern `**` crosses folders.
+        Files are read in the order of `paths`, those of one folder or pattern sorted; a path named twice is
+        read once.
 
         Args:
             paths: One path or a sequence of them.
-            format: By default the suffix tells: `.txt` is text; `.jsonl` and `.ndjson` are JSON Lines, one object a
-                line; each also with `.gz` or `.zst`. An explicit format is used for all files whatever their suffix.
+            format: By default the suffix tells: `.txt` is text; `.jsonl` and `.ndjson` are JSON Lines, one
+                object a line; each also with `.gz` or `.zst`. An explicit format is used for all files
+                whatever their suffix.
             text_field: JSON Lines: the key of the text, or a dotted path of keys ("document.text").
             separator: Text: what ends a document; by default a file is one document.
 
@@ -84,14 +87,15 @@ class Documents:
         """
         if isinstance(texts, str):
             raise TypeError(
-                "from_texts takes an iterable of texts, and a str iterates its characters; pass [text] for one text"
+                "from_texts takes an iterable of texts, and a str iterates its characters; "
+                "pass [text] for one text"
             )
         once = iter(texts) is texts
         return cls(lambda: _core.Source.texts(iter(texts)), description="texts", once=once)
 
     @classmethod
     def from_arrow(cls, data: Any, *, column: str | None = None) -> Documents:
-        """Documents from a string column of anything with `__arrow_c_stream__`: pyarrow, Polars, DuckDB, datasets.
+        """Documents from a string column of an Arrow stream: pyarrow, Polars, DuckDB, datasets.
 
         Args:
             data: A table or stream of record batches, or a chunked array of strings.
@@ -113,7 +117,7 @@ class Documents:
 
     @classmethod
     def of(cls, data: Documents | Paths) -> Documents:
-        """`data` itself if it is `Documents`; else the files that it names. A string is a path, never a text."""
+        """`data` itself if it is `Documents`, else the files it names: a string is a path, never a text."""
         return data if isinstance(data, Documents) else cls.from_files(data)
 
     def __iter__(self) -> Iterator[Document]:

@@ -47,6 +47,9 @@ impl AllowedArgument {
 
 type Flat<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
+/// Ids, and the byte span of each.
+type Located = (Vec<u32>, Vec<(usize, usize)>);
+
 impl Tokenizer {
     /// For the bindings of the store.
     pub fn inner(&self) -> &Arc<tokenizer::Tokenizer> {
@@ -189,7 +192,7 @@ impl Tokenizer {
         py: Python<'_>,
         text: &Bound<'_, PyString>,
         allowed: AllowedArgument,
-    ) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
+    ) -> PyResult<Located> {
         let text = text_of(text)?;
         let text = text.as_ref();
         let (ids, spans) = py.detach(|| self.0.encode_with_offsets(text, allowed.get())).map_err(CoreError::from)?;
