@@ -17,7 +17,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint format bench docs build clean
+.PHONY: help demo test test-long lint format bench golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can 
 bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file
 	@set -e; for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
+
+golden: $(STAMPS)/dev $(STAMPS)/extension  ## compares with recorded results on large corpora: make golden CORPORA=folder
+	$(BIN)/python tests/golden/check.py $(CORPORA)
 
 docs: $(STAMPS)/dev $(STAMPS)/extension  ## runs the code blocks of every Markdown page and follows its local links
 	$(BIN)/python -m pytest tests/test_docs.py

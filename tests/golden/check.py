@@ -136,6 +136,9 @@ def check_merges(table: Table, corpora: Path, names: list[str]) -> None:
         merges = hugging_face_merges(train(path, "hf"))
         want = recorded["hf"][name]["sha256_of_merges_joined_by_newline"]
         table.line(name, "merges of tokenizers", sha256("\n".join(merges).encode()), want)
+        smaller = merges[: 8_000 - 257]
+        want = recorded["hf"][name]["v8000_prefix_sha256"]
+        table.line(name, "merges of tokenizers, 8,000", sha256("\n".join(smaller).encode()), want)
         want = recorded["gpt"][name]["sha256_of_tiktoken_file"]
         table.line(name, "merges of rustbpe", sha256(tiktoken_file(train(path, "gpt"))), want)
 
