@@ -150,7 +150,7 @@ impl Tokenizer {
         for (index, &id) in ids.iter().enumerate() {
             let special = self.specials.by_id(id);
             let bytes = self.token_bytes(id).ok_or_else(|| {
-                Error::value(format!(
+                Error::UnknownToken(format!(
                     "id {id} (number {index} of {}) is not a token: the vocabulary has {} ids",
                     ids.len(),
                     self.vocab_size()

@@ -8,7 +8,7 @@ use arrow_schema::{ArrowError, DataType, Fields};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
-use tokenmill::documents::{Block, BlockSource, InputRecord, TextBlocks};
+use tokenmill::documents::{Block, BlockSource, Idle, InputRecord, TextBlocks};
 use tokenmill::error::{Error, Place, Result};
 
 const NAME: &str = "<arrow>";
@@ -73,7 +73,7 @@ impl ArrowTexts {
 }
 
 impl BlockSource for ArrowTexts {
-    fn next_block(&mut self) -> Result<Option<Block>> {
+    fn next_block(&mut self, _idle: Idle<'_>) -> Result<Option<Block>> {
         while !self.blocks.is_full() {
             let (batch, row) = match self.batch.take() {
                 Some(batch) => batch,

@@ -3,7 +3,7 @@
 mod arrow;
 mod texts;
 
-use crate::error::CoreError;
+use crate::error::{CoreError, from_python};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -24,7 +24,6 @@ impl Source {
     }
 
     /// Hands the source to another part of the binding; afterwards this object is empty.
-    #[allow(dead_code, reason = "training and preparing take sources")]
     pub fn take(&self) -> PyResult<BoxedSource> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(used)
     }
@@ -82,7 +81,8 @@ impl Source {
     /// The documents of the next block: input name, texts, positions. `None` at the end.
     fn next_batch(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
         self.with(py, |source| {
-            let Some(block) = source.next_block()? else { return Ok(None) };
+            let idle = || Python::attach(|py| py.check_signals()).map_err(from_python);
+            let Some(block) = source.next_block(&idle)? else { return Ok(None) };
             let name = block.name.to_string();
             let documents = block.parse()?;
             Ok(Some((name, documents.iter().map(String::from).collect(), documents.positions)))

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyString};
 use tokenmill::Result;
-use tokenmill::documents::{Block, BlockSource, InputRecord, TextBlocks};
+use tokenmill::documents::{Block, BlockSource, Idle, InputRecord, TextBlocks};
 
 /// Pulls strings with the GIL held, a block at a time, on whatever thread asks.
 pub struct Texts {
@@ -41,7 +41,7 @@ impl Texts {
 }
 
 impl BlockSource for Texts {
-    fn next_block(&mut self) -> Result<Option<Block>> {
+    fn next_block(&mut self, _idle: Idle<'_>) -> Result<Option<Block>> {
         let Some(iterator) = self.iterator.take() else { return Ok(None) };
         if self.pull(&iterator).map_err(from_python)? {
             self.iterator = Some(iterator);

@@ -3,7 +3,7 @@
 use super::compressed::{Compression, Hashed};
 use super::cut::Cutter;
 use super::queue::Queue;
-use super::{Block, BlockSource, InputRecord, Layout, PositionUnit};
+use super::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Place, Result};
 use std::cell::Cell;
 use std::fs::File;
@@ -173,13 +173,13 @@ impl Input {
 }
 
 impl BlockSource for FileSource {
-    fn next_block(&mut self) -> Result<Option<Block>> {
+    fn next_block(&mut self, idle: Idle<'_>) -> Result<Option<Block>> {
         if self.finished {
             return Ok(None);
         }
         let queue = self.queue()?;
         loop {
-            match queue.pop() {
+            match queue.pop(idle)? {
                 Some(Message::Block(block, read)) => {
                     self.read = read;
                     return Ok(Some(block));
@@ -344,7 +344,7 @@ mod tests {
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, "{\"text\":\"x\"}\n".repeat(2 << 20)).unwrap();
         let mut source = FileSource::new(&[path], FileOptions::default()).unwrap();
-        source.next_block().unwrap().unwrap();
+        source.next_block(&|| Ok(())).unwrap().unwrap();
         let queue = source.queue().unwrap();
         drop(source);
         // The thread's handle on the queue goes when the thread does.

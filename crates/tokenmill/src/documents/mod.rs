@@ -52,10 +52,14 @@ pub enum PositionUnit {
     Row,
 }
 
+/// What a source does while it waits: see [`BlockSource::next_block`].
+pub type Idle<'a> = &'a dyn Fn() -> Result<()>;
+
 /// An ordered stream of [`Block`]s.
 pub trait BlockSource {
-    /// The next block in input order, `None` at the end.
-    fn next_block(&mut self) -> Result<Option<Block>>;
+    /// The next block in input order, `None` at the end. A source that may have to wait (for standard input, a pipe, a
+    /// slow disk) calls `idle` several times a second meanwhile; an error of its ends the wait.
+    fn next_block(&mut self, idle: Idle<'_>) -> Result<Option<Block>>;
     /// Bytes of input consumed so far (compressed size for compressed files): comparable to `total_bytes`.
     fn bytes_read(&self) -> u64;
     /// Bytes of input in all, where that is known before reading.
@@ -68,6 +72,9 @@ pub trait BlockSource {
 /// that Ctrl-C and the progress bar are served several times a second.
 const GROUP_BYTES: usize = 8 << 20;
 
+/// What a block counts at least: a million empty files are work too.
+const MIN_BLOCK_WEIGHT: usize = 1 << 10;
+
 /// Feeds `consume` with groups of consecutive blocks until the source ends.
 /// `consume` runs on the calling thread; it is the place to fan out.
 pub fn for_each_group(
@@ -76,13 +83,16 @@ pub fn for_each_group(
     monitor: &dyn Monitor,
     mut consume: impl FnMut(Vec<Block>) -> Result<()>,
 ) -> Result<()> {
+    let progress = |done, total| Progress { stage, unit: "bytes", done, total };
     loop {
+        let (done, total) = (source.bytes_read(), source.total_bytes());
+        let idle = || monitor.tick(progress(done, total));
         let mut group = Vec::new();
         let mut bytes = 0;
         while bytes < GROUP_BYTES {
-            match source.next_block()? {
+            match source.next_block(&idle)? {
                 Some(block) => {
-                    bytes += block.bytes.len();
+                    bytes += block.bytes.len().max(MIN_BLOCK_WEIGHT);
                     group.push(block);
                 }
                 None => break,
@@ -92,7 +102,7 @@ pub fn for_each_group(
         if !group.is_empty() {
             consume(group)?;
         }
-        monitor.tick(Progress { stage, unit: "bytes", done: source.bytes_read(), total: source.total_bytes() })?;
+        monitor.tick(progress(source.bytes_read(), source.total_bytes()))?;
         if ended {
             return Ok(());
         }

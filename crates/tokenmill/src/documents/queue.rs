@@ -3,8 +3,14 @@
 //! A channel of a fixed number of blocks would hold gigabytes when documents are large, and next to nothing
 //! when a folder has a million small files.
 
+use super::Idle;
+use crate::error::Result;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long Ctrl-C may wait for an answer while nothing arrives.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Items with a weight; the sender waits while more than `limit` lies in the queue.
 pub(super) struct Queue<T> {
@@ -41,19 +47,25 @@ impl<T> Queue<T> {
         true
     }
 
-    /// Waits for an item; `None` once the queue is closed and empty.
-    pub(super) fn pop(&self) -> Option<T> {
+    /// Waits for an item, calling `idle` every `PATIENCE`; `None` once the queue is closed and empty.
+    pub(super) fn pop(&self, idle: Idle<'_>) -> Result<Option<T>> {
         let mut state = self.lock();
         loop {
             if let Some((item, weight)) = state.items.pop_front() {
                 state.weight = state.weight.saturating_sub(weight);
                 self.changed.notify_all();
-                return Some(item);
+                return Ok(Some(item));
             }
             if state.closed {
-                return None;
+                return Ok(None);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if waited.1.timed_out() {
+                drop(state);
+                idle()?;
+                state = self.lock();
+            }
         }
     }
 

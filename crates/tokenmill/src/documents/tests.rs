@@ -161,7 +161,7 @@ fn inputs_record_the_bytes_on_disk() {
     assert_eq!(source.total_bytes(), Some(3 + size));
     assert!(source.inputs().is_empty());
     read(&mut source).unwrap();
-    assert!(source.next_block().unwrap().is_none());
+    assert!(source.next_block(&|| Ok(())).unwrap().is_none());
     let inputs = source.inputs();
     assert_eq!((inputs[0].name.as_str(), inputs[0].bytes), (a.to_str().unwrap(), 3));
     assert_eq!(inputs[0].sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -5,7 +5,7 @@ use super::verify::verify_with;
 use super::{
     BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Store, TOKENIZER, Writer, WriterOptions, sealed,
 };
-use crate::documents::{Block, BlockSource, InputRecord, Layout, PositionUnit};
+use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
 use crate::tokens::Tokens;
@@ -353,7 +353,7 @@ struct Texts {
 }
 
 impl BlockSource for Texts {
-    fn next_block(&mut self) -> Result<Option<Block>> {
+    fn next_block(&mut self, _idle: Idle<'_>) -> Result<Option<Block>> {
         let Some(texts) = self.blocks.get(self.next) else { return Ok(None) };
         self.next += 1;
         Ok(Some(Block {
