@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 from hypothesis import given, settings
-from tokenmill._core import split_pieces
 
 from reference.patterns import LLAMA3, PATTERNS, QWEN2, split, tiktoken_spelling
 from samples import ALPHABET, MIXED, standard_library, texts
+from tokenmill._core import split_pieces
 
 ALL = sorted(PATTERNS)
 

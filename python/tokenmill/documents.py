@@ -116,7 +116,7 @@ class Documents:
         return cls(open_source, description="Arrow data", once=once)
 
     @classmethod
-    def of(cls, data: Documents | Paths) -> Documents:
+    def of(cls, data: Data) -> Documents:
         """`data` itself if it is `Documents`, else the files it names: a string is a path, never a text."""
         return data if isinstance(data, Documents) else cls.from_files(data)
 
@@ -138,3 +138,7 @@ class Documents:
             )
         self._used = True
         return self._open()
+
+
+#: What takes documents takes these: `Documents`, or paths that name files.
+Data = Documents | Paths

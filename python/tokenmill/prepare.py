@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenmill import _core, special_tokens
+from tokenmill.documents import Documents
 from tokenmill.store import TokenStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
 
-    from tokenmill.documents import Documents
+    from tokenmill.documents import Data
+    from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
 
 
 def prepare(
-    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Documents,
+    data: Data,
     *,
     tokenizer: Tokenizer,
     out: str | os.PathLike[str],
@@ -26,7 +27,7 @@ def prepare(
     bos_token: str | None = None,
     eos_token: str | None = None,
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
-    progress: Callable[[str, str, int, int | None], object] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> TokenStore:
     """Encode every document of ``data`` and write the ids to a new token store at ``out``.
 
@@ -54,10 +55,8 @@ def prepare(
     eos = _marker(tokenizer, "eos", add=add_eos, token=eos_token)
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens is {shard_tokens}; a shard needs at least 1 token")
-    from tokenmill.documents import Documents
-
-    documents = data if isinstance(data, Documents) else Documents.from_files(data)
-    _core.prepare(documents._source(), tokenizer._core, Path(out), bos, eos, shard_tokens, progress)
+    source = Documents.of(data)._source()
+    _core.prepare(source, tokenizer._core, Path(out), bos, eos, shard_tokens, progress)
     return TokenStore.open(out)
 
 

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenmill import _core
+from tokenmill.special_tokens import find
+from tokenmill.store import TokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +60,7 @@ class TokenSource:
 
     core: Any
     num_tokens: int
-    store: Any = None
+    store: TokenStore | None = None
 
     def identity(self) -> dict[str, Any]:
         """What tells these tokens from others, JSON-able. Reads a whole array (1 s per GB), no store."""
@@ -79,8 +81,6 @@ class TokenSource:
         """The id of the first of these roles ("pad", "eos") that the store's tokenizer has."""
         if self.store is None:
             return None
-        from tokenmill.special_tokens import find
-
         tokens = self.store.tokenizer.special_tokens
         names = (find(tokens, role) for role in roles)
         return next((tokens[name] for name in names if name is not None), None)
@@ -92,9 +92,8 @@ def as_tokens(data: Any) -> TokenSource:
     Arrays of uint16, uint32, int32 and int64 are borrowed, not copied, so a `numpy.memmap` of any size will
     do; their ids are not looked at. Others are converted and checked.
     """
-    store = getattr(data, "_store", None)
-    if store is not None:
-        return TokenSource(core=store, num_tokens=int(data.num_tokens), store=data)
+    if isinstance(data, TokenStore):
+        return TokenSource(core=data._core, num_tokens=data.num_tokens, store=data)
     array = _as_array(data)
     return TokenSource(core=array, num_tokens=len(array))
 

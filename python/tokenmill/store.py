@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
 
     Ids = NDArray[np.uint16] | NDArray[np.uint32]
-    Progress = Callable[[str, str, int, int | None], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Report:
         return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
 
-def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
+def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> Report:
     """Check every byte of the store at ``path``, which may be too damaged to open.
 
     ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never
@@ -228,7 +228,7 @@ class TokenStore:
         byte = len(self.tokenizer.decode_bytes(before.tolist()))
         return Origin(input=name, document=document, position=position, unit=unit, byte=byte)
 
-    def verify(self, progress: Progress | None = None) -> Report:
+    def verify(self, progress: ProgressCallback | None = None) -> Report:
         """Check every byte of the store on disk: see `verify`."""
         return verify(self.path, progress=progress)
 

@@ -40,8 +40,8 @@ class Tokenizer:
     threads may share it: encoding lets go of the GIL.
 
     Special tokens are never made from running text unless you say so: `encode` takes `"<|endoftext|>"` as the
-    thirteen characters that it is, and `allowed_special` (a set of spellings, or `"all"`) turns them into the token.
-    Nothing is added by itself, neither a beginning nor an end of text.
+    thirteen characters that it is, and `allowed_special` (a set of spellings, or `"all"`) turns them into the
+    token. Nothing is added by itself, neither a beginning nor an end of text.
 
     Lone surrogates in a `str` are encoded as U+FFFD, as tiktoken does.
     """
@@ -62,8 +62,8 @@ class Tokenizer:
         """Read a tokenizer from a file or folder.
 
         * `tokenizer.json`: ours, or a byte-level BPE of Hugging Face's.
-        * `NAME.tiktoken`: `pattern` and `special_tokens` (spelling → id) must be given, unless NAME is a published
-          file's (r50k_base, p50k_base, p50k_edit, cl100k_base, o200k_base, o200k_harmony), which implies both.
+        * `NAME.tiktoken`: `pattern` and `special_tokens` must be given, unless NAME is a published one
+          (r50k_base, p50k_base, p50k_edit, cl100k_base, o200k_base, o200k_harmony), which implies both.
         * a folder with GPT-2's `vocab.json` and `merges.txt` (or `encoder.json` and `vocab.bpe`).
 
         Args:
@@ -79,10 +79,10 @@ class Tokenizer:
         return cls(_core.Tokenizer.load(os.fspath(path), pattern, pairs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the tokenizer: `.json` (Hugging Face's format), `.tiktoken` (ranks only), or a folder (GPT-2's two files).
+        """Write the tokenizer to a `.json` or `.tiktoken` file, or as GPT-2's two files to a folder.
 
-        The file is written whole or not at all. A `tokenizer.json` is read unchanged by
-        `tokenizers.Tokenizer.from_file` and gives the same ids there.
+        Only `tokenizer.json` holds all of a tokenizer. `tokenizers.Tokenizer.from_file` reads it as it is and
+        gives the same ids. `.tiktoken` holds ranks alone. Files are written whole or not at all.
 
         Raises:
             ValueError: the tokenizer cannot be expressed in that format; the message says why.
@@ -112,14 +112,15 @@ class Tokenizer:
         """All ids back to back and where each text ends.
 
         Returns:
-            `(ids, offsets)`: `uint32[n]` and `int64[len(texts) + 1]`; text `i` is `ids[offsets[i]:offsets[i + 1]]`.
+            `(ids, offsets)`, `uint32[n]` and `int64[len(texts) + 1]`: text `i` has
+            `ids[offsets[i]:offsets[i + 1]]`.
         """
         return self._core.encode_batch_to_numpy(_texts(texts), _allowed(allowed_special))
 
     def encode_with_offsets(
         self, text: str, *, allowed_special: AllowedSpecial = ()
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """The ids, and for each the half-open span `(start, end)` of bytes in `text.encode()` that it stands for."""
+        """The ids, and for each the span `(start, end)` of bytes in `text.encode()` that it stands for."""
         return self._core.encode_with_offsets(text, _allowed(allowed_special))
 
     def count(self, text: str, *, allowed_special: AllowedSpecial = ()) -> int:
@@ -135,8 +136,9 @@ class Tokenizer:
     ) -> str:
         """The text of `ids`.
 
-        For BPE the exact inverse of `encode` on whole texts; a part may begin or end inside a character, which
-        `errors` handles as `bytes.decode` does. Words are joined readably: their white space is not stored.
+        For BPE the exact inverse of `encode` on whole texts; a part may begin or end inside a character,
+        which `errors` handles as `bytes.decode` does. Words are joined readably: their white space is not
+        stored.
 
         Raises:
             ValueError: an id is no token.
@@ -220,9 +222,9 @@ def train_bpe(
 ) -> Tokenizer:
     """Train a byte-level BPE tokenizer.
 
-    Pairs are counted (overlapping) inside the pieces that `pattern` cuts; the most frequent pair is merged, of equals
-    the one with the smallest (left id, right id), until the vocabulary is full or no pair occurs `min_frequency` times.
-    The result depends on the documents and these arguments alone.
+    Pairs are counted (overlapping) inside the pieces that `pattern` cuts; the most frequent pair merges, of
+    equals the one with the smallest (left id, right id), until the vocabulary is full or no pair occurs
+    `min_frequency` times. The result depends on the documents and these arguments alone.
 
     Args:
         data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
@@ -231,7 +233,8 @@ def train_bpe(
         special_tokens: their spellings.
         min_frequency: pairs that occur less often are not merged.
         compat: "gpt": ids 0–255 are the bytes, special tokens come last, merges as rustbpe learns them.
-            "hf": special tokens first, bytes in ByteLevel order, merges as `tokenizers.BpeTrainer` learns them.
+            "hf": special tokens first, bytes in ByteLevel order, merges as Hugging Face's `BpeTrainer` learns
+            them.
         progress: called as `progress(stage, unit, done, total)` a few times a second.
 
     Raises:
@@ -272,11 +275,11 @@ def train_word(
     Args:
         data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
         split: "punctuation": words and punctuation marks (`Hello, world!` → `Hello` `,` `world` `!`);
-            "whitespace": at white space only (`amet,` keeps its comma); else a regular expression whose matches
-            delimit words and are words themselves unless blank.
+            "whitespace": at white space only (`amet,` keeps its comma); else a regular expression whose
+            matches delimit words and are words themselves unless blank.
         special_tokens: their spellings, numbered in this order.
-        unk_token: which of them stands for unknown words; by default the one spelled like `[UNK]` or `<|unk|>`.
-            Without one, an unknown word is an error that names it.
+        unk_token: which of them stands for unknown words; by default the one spelled `[UNK]`, `<unk>` or
+            `<|unk|>`. Without one, an unknown word is an error that names it.
         min_frequency: words that occur less often get no id.
         max_vocab: tokens in all at most, special ones included; the most frequent words stay.
         progress: called as `progress(stage, unit, done, total)` a few times a second.
@@ -307,15 +310,13 @@ def _allowed(allowed_special: AllowedSpecial) -> bool | list[str]:
     if allowed_special == "all":
         return True
     if isinstance(allowed_special, str):
-        raise ValueError(
-            f"allowed_special={allowed_special!r} is a str; pass 'all' or a set such as {{{allowed_special!r}}}"
-        )
+        raise ValueError(f"allowed_special={allowed_special!r} is a str; pass 'all' or a set of spellings")
     return list(allowed_special)
 
 
 def _texts(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str):
-        raise TypeError("texts is a str, which would be encoded character by character; pass [text], or call encode")
+        raise TypeError("texts is a str, whose characters would be the texts; pass [text], or call encode")
     return texts if isinstance(texts, list) else list(texts)
 
 

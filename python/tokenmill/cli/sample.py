@@ -67,9 +67,16 @@ def command(
     from tokenmill import DataLoader, TokenStore, Windows
 
     store = TokenStore.open(path)
-    options = {"max_length": max_length, "stride": stride}
-    loader = DataLoader(store, **options, batch_size=batch_size, shuffle=shuffle, seed=seed, drop_last=False)
-    every = Windows(store, **options)
+    loader = DataLoader(
+        store,
+        max_length=max_length,
+        stride=stride,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=False,
+    )
+    every = Windows(store, max_length=max_length, stride=stride)
     rows = list(islice(draw(store, loader, every, with_origin=origin), windows or batch_size))
     if as_json:
         print_json({"path": path, "windows_in_all": len(every), "windows": [asdict(row) for row in rows]})
