@@ -68,7 +68,9 @@ def show_small_examples() -> None:
 
     print("\n2  Byte pairs: the most frequent pair becomes a token, again and again")
     for count in range(4):
-        print(f"   {count} merges       {' | '.join(merges('aaabdaaabac', count))}")
+        print(
+            f"   {count} merge{' ' if count == 1 else 's'}       {' | '.join(merges('aaabdaaabac', count))}"
+        )
 
     print("\n3  Windows: predict the next token")
     for stride in (1, 2):

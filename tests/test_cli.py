@@ -208,9 +208,9 @@ def test_prepare_says_where_a_record_is_broken_and_leaves_nothing(
 
 
 def test_prepare_refuses_to_overwrite(run: Run, lorem: Path) -> None:
-    result = run("prepare", "lorem.txt", "-t", "words.json", "-o", lorem)
+    result = run("prepare", "lorem.txt", "-t", "words.json", "-o", lorem, "--no-add-eos")
     assert result.exit_code == 1
-    assert "lorem.tm" in result.stderr
+    assert "lorem.tm: already exists" in result.stderr
 
 
 def test_separator_escapes_are_understood(run: Run, lorem: Path, tmp_path: Path) -> None:

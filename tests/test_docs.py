@@ -1,7 +1,8 @@
 """The Markdown pages keep their word: each `python` block runs, each local link leads somewhere.
 
-The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt`. `>>>` lines
-are doctests, other blocks are executed. A block that is only to be read says so: ```python no-run.
+The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt` and a store of
+it, `corpus.tm`. `>>>` lines are doctests, other blocks are executed. A block that is only to be read says so:
+```python no-run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+import tokenmill
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -43,6 +46,8 @@ def test_the_python_blocks_of_a_page_run(
 ) -> None:
     shutil.copy(verdict_path, tmp_path)
     monkeypatch.chdir(tmp_path)
+    tokenizer = tokenmill.train_bpe("the-verdict.txt", vocab_size=300)
+    tokenmill.prepare("the-verdict.txt", tokenizer=tokenizer, out="corpus.tm")
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in FENCE.finditer(text):

@@ -93,4 +93,6 @@ def list_inputs(files: list[str], *, as_json: bool) -> None:
         return
     for name, size in sizes.items():
         click.echo(f"{human_bytes(size):>10}  {name}")
-    click.echo(f"{human_bytes(total):>10}  in {len(sizes):,} files; nothing was written")
+    click.echo(
+        f"{human_bytes(total):>10}  in {len(sizes):,} file{'' if len(sizes) == 1 else 's'}; nothing was written"
+    )

@@ -111,7 +111,8 @@ def print_windows(rows: list[Row]) -> None:
     """Inputs and targets side by side where they fit, batch by batch."""
     cells = [(f"[{'|'.join(row.inputs)}]", f"[{'|'.join(row.targets)}]") for row in rows]
     width = max((len(inputs) for inputs, _ in cells), default=0)
-    beside = width + max((len(targets) for _, targets in cells), default=0) <= SIDE_BY_SIDE
+    other = max((len(targets) for _, targets in cells), default=0)
+    beside = width + other <= SIDE_BY_SIDE
     batch = None
     for row, (inputs, targets) in zip(rows, cells, strict=True):
         if row.batch != batch:
@@ -121,6 +122,6 @@ def print_windows(rows: list[Row]) -> None:
             "" if row.origin is None else "   {input}, {unit} {position:,} + {byte:,}".format(**row.origin)
         )
         if beside:
-            click.echo(f"{inputs:<{width}}   {targets}{place}")
+            click.echo(f"{inputs:<{width}}   {targets:<{other}}{place}".rstrip())
         else:
             click.echo(f"  window {row.window:,}{place}\n    inputs   {inputs}\n    targets  {targets}")
