@@ -37,6 +37,7 @@ lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both 
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict examples/demo.py
 	$(BIN)/python -m mypy.stubtest tokenmill._core
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -149,8 +149,8 @@ def show_row(store: tm.TokenStore, *, max_length: int, seed: int) -> None:
     batch = next(iter(loader))
     start = tm.Windows(store, max_length=max_length).start(int(batch.windows[0]))
     origin = store.origin(start)
-    print(f"\n   Row 0 of the first batch begins at token {start:,}, in {origin.input},")
-    print(f"   the document at byte {origin.position:,}. Its first lines:\n")
+    print(f"\n   The first window of this order is number {batch.windows[0]:,}.")
+    print(f"   It begins at token {start:,}: byte {origin.byte:,} of {origin.input}\n")
     for line in store.tokenizer.decode(batch.input_ids[0].tolist()).splitlines()[:6]:
         print(f"   | {line[:90]}")
 

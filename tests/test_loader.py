@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reference import permutation as slow_permutation
 from reference import windows as slow
-
 from tokenmill.loader import Batch, DataLoader
 
 DATA = np.arange(1000, 1103, dtype=np.uint16)  # 103 tokens: 25 windows of 4, 2 tokens left over
@@ -26,6 +26,10 @@ def loader(data: Any = DATA, **options: Any) -> DataLoader:
 
 def windows(batches: Any) -> list[list[int]]:
     return [batch.windows.tolist() for batch in batches]
+
+
+def flat(batches: Any) -> list[int]:
+    return [number for batch in batches for number in batch.windows.tolist()]
 
 
 def key(batch: Batch) -> tuple[Any, ...]:
@@ -123,7 +127,7 @@ def test_a_padded_batch_has_labels_of_its_own() -> None:
 def test_ids_beyond_int32_are_refused_by_an_int32_loader() -> None:
     ids = np.array([1, 2**31, 3], np.uint32)
     assert next(iter(loader(ids, max_length=2, batch_size=1))).labels.tolist() == [[2**31, 3]]
-    with pytest.raises(ValueError, match="id 2147483648.*int32 output; use int64"):
+    with pytest.raises(ValueError, match=r"id 2147483648.*int32 output; use int64"):
         next(iter(loader(ids, max_length=2, batch_size=1, dtype="int32")))
 
 
@@ -153,7 +157,7 @@ def test_batches_do_not_depend_on_the_number_of_threads() -> None:
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_ranks_together_see_an_exact_prefix_of_the_global_order(world: int, drop_last: bool) -> None:
     alone = loader(batch_size=1, drop_last=drop_last)
-    order = [number for batch in alone for number in batch.windows.tolist()]
+    order = flat(alone)
     assert sorted(order) == list(range(25))
     ranks = [
         list(loader(batch_size=2, rank=rank, world_size=world, drop_last=drop_last)) for rank in range(world)
@@ -191,7 +195,7 @@ def test_passes_over_one_epoch_equal_one_pass_over_several() -> None:
 
 
 def test_each_epoch_has_an_order_of_its_own_and_another_seed_another() -> None:
-    orders = [sum(windows(loader(batch_size=25, seed=seed, epochs=2)), []) for seed in (0, 1)]
+    orders = [flat(loader(batch_size=25, seed=seed, epochs=2)) for seed in (0, 1)]
     assert len({tuple(order[half : half + 25]) for order in orders for half in (0, 25)}) == 4
 
 
@@ -244,19 +248,19 @@ def test_the_same_global_batch_on_another_world_gives_the_same_batches(size: int
     ranks = [loader(batch_size=size, world_size=world, rank=rank) for rank in range(world)]
     for rank in ranks:
         rank.load_state_dict(first.state_dict())
-    steps = [sum(windows(step), []) for step in zip(*ranks, strict=True)]
+    steps = [flat(step) for step in zip(*ranks, strict=True)]
     assert steps == expected[1:]
 
 
 @pytest.mark.parametrize(("size", "world"), [(7, 1), (2, 2), (1, 8), (24, 1)])
 def test_another_global_batch_goes_on_without_repeats_or_gaps(size: int, world: int) -> None:
-    order = sum(windows(loader(batch_size=1)), [])
+    order = flat(loader(batch_size=1))
     first = loader(batch_size=5)
     next(iter(first))
     ranks = [loader(batch_size=size, world_size=world, rank=rank, drop_last=False) for rank in range(world)]
     for rank in ranks:
         rank.load_state_dict(first.state_dict())
-    assert sum((sum(windows(step), []) for step in zip(*ranks, strict=True)), []) == order[5:]
+    assert flat(batch for step in zip(*ranks, strict=True) for batch in step) == order[5:]
 
 
 def test_a_larger_global_batch_than_the_epoch_has_left_goes_to_the_next_epoch() -> None:

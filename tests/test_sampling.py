@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reference import permutation as slow_permutation
 from reference import windows as slow
-
 from tokenmill import _core
 from tokenmill.sampling import Windows, as_tokens
 
-LOREM = "Lorem ipsum dolor sit amet, consectetur adipiscing elit,".split()
+LOREM = ["Lorem", "ipsum", "dolor", "sit", "amet,", "consectetur", "adipiscing", "elit,"]
 TAILS = st.sampled_from(["drop", "pad", "shift"])
 
 
@@ -88,7 +88,7 @@ def test_windows_equal_the_slow_twin(n: int, length: int, stride: int, tail: Any
     tokens = np.arange(7, n + 7).astype(dtype)
     expected = slow.starts(n, length, stride, tail)
     if not expected:
-        with pytest.raises(ValueError, match=f"^{n} tokens make no window of max_length={length}"):
+        with pytest.raises(ValueError, match=f"^{n} tokens cannot make a window of max_length={length}"):
             Windows(tokens, max_length=length, stride=stride, tail=tail, pad_id=0)
         return
     windows = Windows(tokens, max_length=length, stride=stride, tail=tail, pad_id=0)
@@ -103,7 +103,7 @@ def test_windows_equal_the_slow_twin(n: int, length: int, stride: int, tail: Any
 @pytest.mark.parametrize("tail", ["drop", "shift"])
 def test_data_of_max_length_tokens_is_too_short(tail: Any) -> None:
     with pytest.raises(
-        ValueError, match=r'4 tokens make no window of max_length=4: .*max_length <= 3.*tail="pad"'
+        ValueError, match=r'4 tokens cannot make a window of max_length=4: .*max_length <= 3.*tail="pad"'
     ):
         Windows(range(4), max_length=4, tail=tail)
 
@@ -122,7 +122,7 @@ def test_padding_is_masked_by_position_and_a_genuine_pad_id_is_kept() -> None:
 
 def test_padding_makes_a_window_of_short_data() -> None:
     assert pairs(Windows([5, 6], max_length=3, tail="pad", pad_id=0)) == [([5, 6, 0], [6, -100, -100])]
-    with pytest.raises(ValueError, match="1 token make no window.*at least 2 tokens"):
+    with pytest.raises(ValueError, match=r"1 token cannot make a window.*at least 2 tokens"):
         Windows([5], max_length=3, tail="pad", pad_id=0)
 
 
@@ -143,7 +143,7 @@ def test_is_a_sequence_with_negative_indices_and_an_end() -> None:
             windows[index]
     with pytest.raises(TypeError, match=r"windows\[a:b\] is not supported"):
         windows[1:2]  # type: ignore[index]
-    with pytest.raises(TypeError, match="index=1.0 is a float"):
+    with pytest.raises(TypeError, match=r"index=1\.0 is a float"):
         windows[1.0]  # type: ignore[index]
 
 
@@ -213,7 +213,7 @@ def test_a_memmap_is_borrowed(tmp_path: Path) -> None:
         (np.array([1, 2**63], np.uint64), ValueError, "ids from 1 to 9223372036854775808"),
         (np.array([1, -2], np.int16), ValueError, "ids from -2 to 1; .* Is int16 its dtype?"),
         ([1, -2, 3], ValueError, "ids from -2 to 3"),
-        ([], ValueError, "0 tokens make no window"),
+        ([], ValueError, "0 tokens cannot make a window"),
     ],
 )
 def test_what_is_no_run_of_ids_is_refused(data: Any, error: type[Exception], message: str) -> None:

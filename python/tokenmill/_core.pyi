@@ -1,4 +1,5 @@
-from typing import Any, final
+from pathlib import Path
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,53 @@ class Tokenizer:
     def fingerprint(self) -> str: ...
 
 def split_pieces(pattern: str, text: str) -> list[str]: ...
+
+# store
+
+# tokens, documents, files, bytes, problems: file, block, first byte, end, reason
+_Report = tuple[int, int, int, int, list[tuple[str, int | None, int | None, int | None, str]]]
+
+DEFAULT_SHARD_TOKENS: int
+
+@final
+class Store:
+    @staticmethod
+    def open(path: Path) -> Store: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def tokenizer_path(self) -> Path: ...
+    @property
+    def num_tokens(self) -> int: ...
+    @property
+    def num_documents(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def dtype(self) -> Literal["uint16", "uint32"]: ...
+    @property
+    def content_hash(self) -> str: ...
+    def manifest_json(self) -> str: ...
+    def slice(self, start: int, stop: int) -> NDArray[np.uint16] | NDArray[np.uint32]: ...
+    def document_range(self, document: int) -> tuple[int, int]: ...
+    def document_at(self, token: int) -> int: ...
+    def origin(self, document: int) -> tuple[str, Literal["byte", "row"], int]: ...
+    def verify(self, progress: ProgressCallback | None = None) -> _Report: ...
+
+def verify_store(path: Path, progress: ProgressCallback | None = None) -> _Report: ...
+
+# prepare (Source: documents; Tokenizer: tokenizer)
+
+# tokens, documents, empty documents, shards, content hash
+def prepare(
+    source: Source,
+    tokenizer: Tokenizer,
+    out: Path,
+    bos: int | None,
+    eos: int | None,
+    shard_tokens: int,
+    progress: ProgressCallback | None = None,
+) -> tuple[int, int, int, int, str]: ...
 
 # sample.rs
 

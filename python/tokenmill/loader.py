@@ -34,9 +34,9 @@ class Batch:
     epoch: 0-based.
     step: the 0-based global batch since the start of epoch 0, the same on all ranks and after resuming.
 
-    `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C order, so their rows are L + 1 ids apart): copy
-    before changing one of them in place. A batch with a padded window has labels of its own. No batch shares memory with
-    another, nor with the data.
+    `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C order, so their rows are L + 1 ids
+    apart): copy before changing one of them in place. A batch with a padded window has labels of its own. No
+    batch shares memory with another, nor with the data.
     """
 
     input_ids: NDArray[Any]
@@ -58,18 +58,22 @@ class DataLoader:
 
     data, max_length, stride, tail, pad_id: as for `Windows`.
     batch_size: rows per rank; a global batch is batch_size * world_size windows.
-    shuffle: each epoch is an exact permutation of all windows, computed from (seed, epoch): no memory, no start-up time.
-    drop_last: leave out an epoch's last windows that fill no global batch (they differ from epoch to epoch under
-        shuffle). With False the last batch is divided evenly; a rank may get a batch of 0 rows, never fewer steps.
-    rank, world_size: this process among those that share each global batch. Together the ranks see what one alone would.
+    shuffle: each epoch is an exact permutation of all windows, computed from (seed, epoch): no memory, no
+        start-up time.
+    drop_last: leave out an epoch's last windows that fill no global batch (they differ from epoch to epoch
+        under shuffle). With False the last batch is divided evenly; a rank may get a batch of 0 rows, never
+        fewer steps.
+    rank, world_size: this process among those that share each global batch. Together the ranks see what one
+        alone would.
     epochs: epochs of one pass, or None for a pass without end (which has no `len()`).
     dtype: "int64" or "int32".
 
-    **Position.** A loader has one, which moves on with each batch taken. `iter(loader)` goes on from it: a `for` loop that
-    was left early is continued by the next one. When a pass of `epochs` epochs is over, the next `iter` starts the next
-    pass with the following epoch numbers, so `for _ in range(3): for batch in loader` sees three orders, the ones that
-    `epochs=3` would show, as with PyTorch's DataLoader. `state_dict()` in the loop describes the position after the batch
-    just taken; a new loader that loads it goes on exactly there. Two iterators of one loader share its position.
+    **Position.** A loader has one, which moves on with each batch taken. `iter(loader)` goes on from it: a
+    `for` loop that was left early is continued by the next one. When a pass of `epochs` epochs is over, the
+    next `iter` starts the next pass with the following epoch numbers, so `for _ in range(3): for batch in
+    loader` sees three orders, the ones that `epochs=3` would show, as with PyTorch's DataLoader.
+    `state_dict()` in the loop describes the position after the batch just taken; a new loader that loads it
+    goes on exactly there. Two iterators of one loader share its position.
     """
 
     def __init__(
@@ -181,9 +185,9 @@ class DataLoader:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Moves to the position of a `state_dict`.
 
-        batch_size, world_size and rank may differ from those of the loader that made it: the windows not yet seen are
-        divided anew, and none is repeated or left out. Raises ValueError, saying what differs, for another version,
-        plan or data; the position is then unchanged.
+        batch_size, world_size and rank may differ from those of the loader that made it: the windows not yet
+        seen are divided anew, and none is repeated or left out. Raises ValueError, saying what differs, for
+        another version, plan or data; the position is then unchanged.
         """
         version = state.get("version")
         if version != _STATE_VERSION:
@@ -225,7 +229,7 @@ def _check_rank(rank: object, world_size: int) -> int:
     number = check_integer("rank", rank, 0)
     if number >= world_size:
         raise ValueError(
-            f"rank={number} is not below world_size={world_size}; ranks are 0 to {world_size - 1}, or give world_size="
+            f"rank={number} is not below world_size={world_size}; ranks are 0 to {world_size - 1}"
         )
     return number
 

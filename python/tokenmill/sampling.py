@@ -61,7 +61,7 @@ class TokenSource:
     store: Any = None
 
     def identity(self) -> dict[str, Any]:
-        """What tells these tokens from others, JSON-able. Reads a whole array (about 1 s per GB), but no store."""
+        """What tells these tokens from others, JSON-able. Reads a whole array (1 s per GB), no store."""
         if self.store is not None:
             return {"kind": "store", "content_hash": self.store.content_hash}
         import hashlib
@@ -89,8 +89,8 @@ class TokenSource:
 def as_tokens(data: Any) -> TokenSource:
     """The tokens of a TokenStore or of a 1-d integer array (or list).
 
-    Arrays of uint16, uint32, int32 and int64 are borrowed, not copied, so a `numpy.memmap` of any size will do; their
-    ids are not looked at. Others are converted and checked.
+    Arrays of uint16, uint32, int32 and int64 are borrowed, not copied, so a `numpy.memmap` of any size will
+    do; their ids are not looked at. Others are converted and checked.
     """
     store = getattr(data, "_store", None)
     if store is not None:
@@ -125,7 +125,7 @@ def _as_array(data: Any) -> NDArray[Any]:
 
 
 def resolve_pad_id(source: TokenSource, tail: str, pad_id: object) -> int | None:
-    """The id that fills short windows: the one given, else the tokenizer's pad token, else its end-of-text token."""
+    """The id that fills short windows: the one given, or the tokenizer's pad or end-of-text token."""
     if pad_id is not None:
         return check_integer("pad_id", pad_id, 0, 2**32 - 1)
     if tail != "pad":
@@ -133,8 +133,8 @@ def resolve_pad_id(source: TokenSource, tail: str, pad_id: object) -> int | None
     found = source.special_token("pad", "eos")
     if found is None:
         raise ValueError(
-            'tail="pad" needs an id to pad with and the data has none; give pad_id= (labels are masked by position, so '
-            "an id in use, such as end-of-text, is safe)"
+            'tail="pad" needs an id to pad with and the data has none; give pad_id= (labels are masked by '
+            "position, so an id in use, such as end-of-text, is safe)"
         )
     return found
 
@@ -176,7 +176,8 @@ def labels_of(rows: NDArray[Any], plan: _core.Plan, windows: NDArray[np.uint64],
 class Windows:
     """All windows over `data`, in order, as a map-style dataset: `windows[i] -> (input_ids, labels)`.
 
-    Both are int64 arrays of shape (max_length,), independent of the data and of each other; `labels` is one token ahead.
+    Both are int64 arrays of shape (max_length,), independent of the data and of each other; `labels` is one
+    token ahead.
 
     >>> windows = Windows(range(100, 108), max_length=4, stride=1)
     >>> len(windows)
@@ -186,17 +187,18 @@ class Windows:
 
     data: a TokenStore, or a 1-d integer array or list of ids (see `as_tokens`).
     max_length: inputs of a window, L. A window reads L + 1 tokens.
-    stride: tokens from the start of one window to the start of the next; default max_length, so that every token but
-        the first is a label exactly once. (In Hugging Face's truncation, `stride` is the *overlap* of two windows:
-        theirs is max_length minus ours.)
-    tail: the tokens after the last full window. "drop": they are never labels (`dropped_tokens` says how many tokens
-        are not). "pad": one shorter window, its inputs padded with `pad_id` and its labels with -100; padding is known
-        by position, so a genuine `pad_id` in the text stays a label. "shift": one more full window that ends with the
-        last token and overlaps the one before.
-    pad_id: default for a store is its tokenizer's pad token, else its end-of-text token; required for an array.
+    stride: tokens from the start of one window to the start of the next; default max_length, so that every
+        token but the first is a label exactly once. (In Hugging Face's truncation, `stride` is the *overlap*
+        of two windows: theirs is max_length minus ours.)
+    tail: the tokens after the last full window. "drop": they are never labels (`dropped_tokens` says how many
+        tokens are not). "pad": one shorter window, its inputs padded with `pad_id` and its labels with -100;
+        padding is known by position, so a genuine `pad_id` in the text stays a label. "shift": one more full
+        window that ends with the last token and overlaps the one before.
+    pad_id: default for a store is its tokenizer's pad token, else its end-of-text token; required for an
+        array.
 
-    Raises ValueError where the data is too short for one window (max_length tokens or fewer, unless tail="pad").
-    Works with torch.utils.data.DataLoader, its worker processes included.
+    Raises ValueError where the data is too short for one window (max_length tokens or fewer, unless
+    tail="pad"). Works with torch.utils.data.DataLoader, its worker processes included.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Windows and batches by their definition, with lists: slow, short, the specification of `tokenmill.sampling`."""
+"""Windows and batches by their definition, with lists: slow, the specification of `tokenmill.sampling`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,10 @@
 //!
 //! Nothing flows backwards: each module uses only those to its left, and `error`, `monitor`, `threads`, `fs`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)
+)]
 
 pub mod bpe;
 pub mod byte_level;

@@ -140,9 +140,9 @@ impl<'a> ClassedText<'a> {
         self.text.as_bytes()
     }
 
-    /// Length in bytes.
+    /// The end of the text: its length in bytes.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn end(&self) -> usize {
         self.text.len()
     }
 

@@ -123,7 +123,7 @@ def argument_or_stdin(text: str | None) -> str:
     if text is None:
         if sys.stdin.isatty():
             click.echo("reading stdin; end with Ctrl-D", err=True)
-        raw = click.get_binary_stream("stdin").read()
+        raw = sys.stdin.buffer.read()
     else:
         # An argument that is not UTF-8 reaches Python with surrogates in it; this gives its bytes back.
         raw = text.encode("utf-8", "surrogateescape")
@@ -171,7 +171,8 @@ def human_bytes(count: int) -> str:
 
 def token_text(tokenizer: Tokenizer, number: int) -> str:
     """What a token stands for, on one line; bytes that are no character by themselves as \\xNN."""
-    return visible(tokenizer.id_to_token(number).decode("utf-8", "backslashreplace"))
+    token = tokenizer.id_to_token(number)
+    return "(unused id)" if token is None else visible(token.decode("utf-8", "backslashreplace"))
 
 
 def visible(token: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ from tokenmill.cli._common import human_bytes
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-Report = Callable[[str, str, int, "int | None"], None]
+    from tokenmill.progress import ProgressCallback
 
 # A log file gets the first and the last line of a stage and, in between, one every so many seconds.
 LOG_SECONDS = 5.0
 
 
 @contextmanager
-def progress(*, as_json: bool = False) -> Iterator[Report]:
+def progress(*, as_json: bool = False) -> Iterator[ProgressCallback]:
     """A callable for the `progress` option of the library, fit for where stderr leads."""
     if as_json or not sys.stderr.isatty():
         yield Lines(as_json=as_json)
@@ -52,7 +52,7 @@ class Bars:
         self.bar = bar
         self.tasks: dict[str, TaskID] = {}
 
-    def __call__(self, stage: str, unit: str, done: int, total: int | None) -> None:
+    def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
         """Moves the bar of `stage`."""
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=total, amount="")
@@ -67,7 +67,7 @@ class Lines:
         self.stage: str | None = None
         self.next_line = 0.0
 
-    def __call__(self, stage: str, unit: str, done: int, total: int | None) -> None:
+    def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
         """Writes a line where the stage begins or ends, or the last line is old."""
         now = time.monotonic()
         if stage == self.stage and done != total and now < self.next_line:

@@ -27,7 +27,7 @@ def command(ids: tuple[str, ...], tokenizer_path: str, pattern: str | None, as_j
     if as_json:
         print_json({"text": tokenizer.decode(numbers), "tokens": len(numbers)})
     else:
-        click.get_binary_stream("stdout").write(tokenizer.decode_bytes(numbers))
+        sys.stdout.buffer.write(tokenizer.decode_bytes(numbers))
         if sys.stdout.isatty():
             click.echo()
 

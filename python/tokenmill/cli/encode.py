@@ -43,7 +43,7 @@ def command(
     tokenmill encode -t tokenizer.json --allow-special all 'one<|endoftext|>two'
     """
     tokenizer = load_tokenizer(tokenizer_path, pattern)
-    allowed = set(tokenizer.special_tokens) if "all" in allow_special else set(allow_special)
+    allowed = "all" if "all" in allow_special else allow_special
     ids = tokenizer.encode(argument_or_stdin(text), allowed_special=allowed)
     if as_json:
         tokens = {"tokens": [token_text(tokenizer, number) for number in ids]} if show_tokens else {}

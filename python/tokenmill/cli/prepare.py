@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     note: Note,
+    /,
     data: tuple[str, ...],
     tokenizer_path: str,
     pattern: str | None,

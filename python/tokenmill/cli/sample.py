@@ -111,9 +111,7 @@ def print_windows(rows: list[Row]) -> None:
             batch = row.batch
             click.echo(f"{f'batch {batch}: inputs':<{width}}   targets" if beside else f"batch {batch}")
         place = (
-            ""
-            if row.origin is None
-            else f"   {row.origin['input']}, {row.origin['unit']} {row.origin['position']:,}"
+            "" if row.origin is None else "   {input}, {unit} {position:,} + {byte:,}".format(**row.origin)
         )
         if beside:
             click.echo(f"{inputs:<{width}}   {targets}{place}")

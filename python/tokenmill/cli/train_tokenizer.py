@@ -19,7 +19,7 @@ from tokenmill.cli._progress import progress
 
 if TYPE_CHECKING:
     from tokenmill import Documents, Tokenizer
-    from tokenmill.cli._progress import Report
+    from tokenmill.progress import ProgressCallback
 
 # Options that mean something to one of the two models only.
 BPE_ONLY = ("vocab_size", "pattern", "compat")
@@ -42,9 +42,13 @@ WORD_ONLY = ("split", "max_vocab", "unk_token")
     metavar="NAME|REGEX",
     help="bpe: where text is cut before merging: gpt2, gpt4, gpt4o, or a regular expression.",
 )
-@click.option("--compat", type=click.Choice(["gpt", "hf"]), help="bpe: how equal counts are ordered.")
+@click.option(
+    "--compat",
+    type=click.Choice(["gpt", "hf"]),
+    help="bpe: merge and number tokens as GPT's or as Hugging Face's trainers do.",
+)
 @click.option("--split", metavar="NAME|REGEX", help="word: punctuation, whitespace, or a regular expression.")
-@click.option("--max-vocab", type=int, help="word: keep only this many of the most frequent words.")
+@click.option("--max-vocab", type=int, help="word: tokens in all at most; the most frequent words stay.")
 @click.option("--unk-token", metavar="TOKEN", help="word: the special token that stands for unknown words.")
 @click.option("--special-token", "special_tokens", metavar="TOKEN", multiple=True, help="Repeat for several.")
 @click.option("--min-frequency", type=int, help="Leave out pairs (bpe) or words (word) seen less often.")
@@ -53,6 +57,7 @@ WORD_ONLY = ("split", "max_vocab", "unk_token")
 @click.pass_obj
 def command(
     note: Note,
+    /,
     data: tuple[str, ...],
     output: str,
     model: str,
@@ -98,7 +103,7 @@ def check_options(model: str, options: dict[str, Any]) -> None:
         raise click.UsageError("--model bpe needs --vocab-size, for example --vocab-size 32000.")
 
 
-def train(documents: Documents, model: str, options: dict[str, Any], report: Report) -> Tokenizer:
+def train(documents: Documents, model: str, options: dict[str, Any], report: ProgressCallback) -> Tokenizer:
     """The one library call."""
     import tokenmill
 

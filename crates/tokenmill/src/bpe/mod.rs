@@ -44,7 +44,7 @@ pub struct BpeModel {
     merges: Merges,
     whole_pieces: bool,
     /// The token of each single byte, where there is one.
-    byte_ids: [Option<u32>; 256],
+    byte_ids: Box<[Option<u32>; 256]>,
     pairs: PairTable,
     scratch: ScratchPool,
 }
@@ -53,8 +53,8 @@ impl BpeModel {
     /// Checks that the parts fit together. `whole_pieces`: a piece that is a token is that token, whatever the
     /// merges say (tiktoken always, Hugging Face's `ignore_merges`).
     pub fn new(pattern: Pattern, vocab: Vocab, merges: Merges, whole_pieces: bool) -> Result<BpeModel> {
-        let mut byte_ids = [None; 256];
-        for (byte, slot) in (0..=u8::MAX).zip(&mut byte_ids) {
+        let mut byte_ids = Box::new([None; 256]);
+        for (byte, slot) in (0..=u8::MAX).zip(byte_ids.iter_mut()) {
             *slot = vocab.id(&[byte]);
         }
         let pairs = match &merges {

@@ -122,7 +122,7 @@ impl Windows {
                 n - 1
             ),
         };
-        Error::value(format!("{n} {noun} make no window of max_length={length}: {remedy}"))
+        Error::value(format!("{n} {noun} cannot make a window of max_length={length}: {remedy}"))
     }
 
     /// How many windows there are; at least 1.

@@ -33,7 +33,7 @@ pub(super) fn digits(text: ClassedText<'_>, start: usize, max: usize) -> usize {
 /// what follows; a single one stands alone.
 pub(super) fn white_space(text: ClassedText<'_>, start: usize) -> usize {
     let (end, last_start) = white_space_run(text, start, |_| {});
-    if end == text.len() || last_start == start { end } else { last_start }
+    if end == text.end() || last_start == start { end } else { last_start }
 }
 
 /// `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line break of the run, where it has one. With `whole_tail`, `\s++$` goes
@@ -42,9 +42,9 @@ pub(super) fn white_space_by_line(text: ClassedText<'_>, start: usize, whole_tai
     let mut behind_last_break = None;
     let (end, last_start) = white_space_run(text, start, |break_end| behind_last_break = Some(break_end));
     match behind_last_break {
-        _ if whole_tail && end == text.len() => end,
+        _ if whole_tail && end == text.end() => end,
         Some(break_end) => break_end,
-        None if end == text.len() || last_start == start => end,
+        None if end == text.end() || last_start == start => end,
         None => last_start,
     }
 }

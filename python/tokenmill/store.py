@@ -1,0 +1,230 @@
+"""TokenStore: an encoded corpus on disk, read through memory maps, verified to the byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
+
+from tokenmill import _core
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tokenmill.tokenizer import Tokenizer
+
+    Ids = NDArray[np.uint16] | NDArray[np.uint32]
+    Progress = Callable[[str, str, int, int | None], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a token comes from.
+
+    ``byte`` is the token's offset in the UTF-8 text of its document; with a tokenizer of whole words, which joins them
+    again by its own rule, it counts in the joined text.
+    """
+
+    input: str
+    """Name of the input (a path, "<stdin>", "<texts>", "<arrow>")."""
+    document: int
+    """Number of the document in the store."""
+    position: int
+    """Position of the document's record in the input, in ``unit``."""
+    unit: Literal["byte", "row"]
+    """What ``position`` counts: bytes of the uncompressed file, or rows."""
+    byte: int
+    """Offset of the token in the document's text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a store."""
+
+    file: str
+    """The file's name in the store."""
+    block: int | None
+    """Which 4 MiB block of it, counted from 0; None: the whole file."""
+    byte_range: tuple[int, int] | None
+    """First byte and end of what is damaged, as narrow as is known."""
+    reason: str
+
+    def __str__(self) -> str:
+        block = "" if self.block is None else f", block {self.block}"
+        span = "" if self.byte_range is None else f", bytes {self.byte_range[0]:,} to {self.byte_range[1]:,}"
+        return f"{self.file}{block}{span}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What ``verify`` found. ``str(report)`` is for people."""
+
+    path: Path
+    problems: tuple[Problem, ...]
+    num_tokens: int
+    num_documents: int
+    num_files: int
+    num_bytes: int
+    """Bytes of shard data that were read and hashed."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the store is sound."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        size = f"{self.num_tokens:,} tokens in {self.num_documents:,} documents"
+        if self.ok:
+            return f"{self.path}: sound; {size}, {self.num_files} files, {self.num_bytes:,} bytes checked"
+        count = len(self.problems)
+        lines = [f"{self.path}: {count} problem{'s' if count > 1 else ''} ({size})"]
+        return "\n".join(lines + [f"  {problem}" for problem in self.problems])
+
+
+def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
+    """Check every byte of the store at ``path``, which may be too damaged to open.
+
+    ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never raised; OSError:
+    there is no folder at ``path``.
+    """
+    tokens, documents, files, size, problems = _core.verify_store(Path(path), progress)
+    return Report(
+        path=Path(path),
+        num_tokens=tokens,
+        num_documents=documents,
+        num_files=files,
+        num_bytes=size,
+        problems=tuple(
+            Problem(
+                file=file,
+                block=block,
+                byte_range=None if start is None or stop is None else (start, stop),
+                reason=reason,
+            )
+            for file, block, start, stop, reason in problems
+        ),
+    )
+
+
+class TokenStore:
+    """An open token store: a sequence of token ids, divided into documents.
+
+    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the files, no
+    token. Pickling and forking are cheap: the pages of the files are shared.
+    """
+
+    def __init__(self, core: _core.Store) -> None:
+        self._core = core
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> TokenStore:
+        """Open the store at ``path``.
+
+        OSError: there is none. StoreError: its manifest is damaged, or a file has not the size that it should have.
+        """
+        return cls(_core.Store.open(Path(path)))
+
+    def __reduce__(self) -> tuple[Callable[[Path], TokenStore], tuple[Path]]:
+        return TokenStore.open, (self.path,)
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenStore({str(self.path)!r}: {self.num_tokens:,} tokens, {self.num_documents:,} documents, {self.dtype})"
+        )
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+        return Path(self._core.path)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in all; also ``len(store)``."""
+        return self._core.num_tokens
+
+    @property
+    def num_documents(self) -> int:
+        """Documents in all, empty ones among them."""
+        return self._core.num_documents
+
+    @property
+    def vocab_size(self) -> int:
+        """Every id is below this."""
+        return self._core.vocab_size
+
+    @property
+    def dtype(self) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
+        """uint16 for vocabularies of up to 65,536 ids, else uint32."""
+        import numpy as np
+
+        return np.dtype(np.uint16) if self._core.dtype == "uint16" else np.dtype(np.uint32)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the content: the same for every store of the same ids, documents and tokenizer."""
+        return self._core.content_hash
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """A copy of what manifest.json says."""
+        manifest: dict[str, Any] = json.loads(self._core.manifest_json())
+        return manifest
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made the ids, from the store's own copy."""
+        from tokenmill.tokenizer import Tokenizer
+
+        return Tokenizer.load(self._core.tokenizer_path)
+
+    def __len__(self) -> int:
+        return self.num_tokens
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Ids: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> int | Ids:
+        """``store[a:b]``: a new array of the store's dtype, shape ``(b - a,)``. ``store[i]``: one id, as an int."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self.num_tokens)
+            if step != 1:
+                raise ValueError(f"a token store is sliced in steps of 1, not {step}; use store[a:b][::{step}]")
+            return self._core.slice(start, max(start, stop))
+        at = self._checked(index.__index__(), self.num_tokens, "token")
+        return int(self._core.slice(at, at + 1)[0])
+
+    def document(self, index: SupportsIndex) -> Ids:
+        """Return the ids of document ``index``, BOS and EOS included; negative numbers count from the end."""
+        start, stop = self._core.document_range(self._checked(index.__index__(), self.num_documents, "document"))
+        return self._core.slice(start, stop)
+
+    def origin(self, token_index: SupportsIndex) -> Origin:
+        """Trace the token at ``token_index`` to its input, record and byte.
+
+        Decodes the tokens of the document before it: the time is proportional to their number.
+        """
+        token = self._checked(token_index.__index__(), self.num_tokens, "token")
+        document = self._core.document_at(token)
+        name, unit, position = self._core.origin(document)
+        start, _ = self._core.document_range(document)
+        before = self._core.slice(start, token)
+        if len(before) and self.manifest["bos"] is not None:
+            before = before[1:]
+        byte = len(self.tokenizer.decode_bytes(before.tolist()))
+        return Origin(input=name, document=document, position=position, unit=unit, byte=byte)
+
+    def verify(self, progress: Progress | None = None) -> Report:
+        """Check every byte of the store on disk: see `verify`."""
+        return verify(self.path, progress=progress)
+
+    def _checked(self, index: int, count: int, what: str) -> int:
+        if not -count <= index < count:
+            raise IndexError(f"{what} {index} is not one of the store's {count}")
+        return index % count

@@ -1,0 +1,97 @@
+"""A writer of token stores in pure Python: docs/format.md read the other way, slow and short."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+BLOCK = 4 << 20
+
+
+def write_store(
+    out: Path,
+    documents: Sequence[tuple[Sequence[int], int, int]],
+    *,
+    vocab_size: int,
+    inputs: list[dict[str, Any]],
+    shard_tokens: int,
+    tokenizer_json: bytes = b"{}",
+    fingerprint: str = "none",
+    bos: int | None = None,
+    eos: int | None = None,
+    created_by: str = "reference",
+) -> None:
+    """Write a store of (ids, input number, position) documents."""
+    out.mkdir()
+    (out / "tokenizer.json").write_bytes(tokenizer_json)
+    dtype = "uint16" if vocab_size <= 65_536 else "uint32"
+    added = (bos is not None) + (eos is not None)
+    shards = [_write_shard(out, i, shard, dtype) for i, shard in enumerate(_split(documents, shard_tokens))]
+    manifest: dict[str, Any] = {
+        "format": "tokenmill-store",
+        "format_version": 1,
+        "created_by": created_by,
+        "tokenizer_fingerprint": fingerprint,
+        "tokenizer_sha256": hashlib.sha256(tokenizer_json).hexdigest(),
+        "vocab_size": vocab_size,
+        "dtype": dtype,
+        "bos": bos,
+        "eos": eos,
+        "inputs": inputs,
+        "shards": shards,
+        "num_tokens": sum(shard["num_tokens"] for shard in shards),
+        "num_documents": len(documents),
+        "num_empty_documents": sum(len(ids) <= added for ids, _, _ in documents),
+    }
+    sequence = b"tokenmill-store-1\n" + dtype.encode() + b"\n" + _u64(vocab_size)
+    sequence += b"".join(_u64(2**64 - 1 if token is None else token) for token in (bos, eos))
+    sequence += _u64(len(fingerprint.encode())) + fingerprint.encode() + _u64(len(shards))
+    sequence += b"".join(bytes.fromhex(shard["content_hash"]) for shard in shards)
+    manifest["content_hash"] = hashlib.sha256(sequence).hexdigest()
+    _seal(out / "manifest.json", manifest)
+
+
+def _split(documents: Sequence[tuple[Sequence[int], int, int]], shard_tokens: int) -> list[list[Any]]:
+    shards: list[list[Any]] = []
+    tokens = shard_tokens
+    for document in documents:
+        if tokens >= shard_tokens:
+            shards.append([])
+            tokens = 0
+        shards[-1].append(document)
+        tokens += len(document[0])
+    return shards
+
+
+def _write_shard(out: Path, index: int, documents: list[Any], dtype: str) -> dict[str, Any]:
+    name, total = f"shard-{index:05}", 0
+    tokens = docs = origin = b""
+    for ids, number, position in documents:
+        total += len(ids)
+        tokens += struct.pack(f"<{len(ids)}{'H' if dtype == 'uint16' else 'I'}", *ids)
+        docs += _u64(total)
+        origin += _u64(number) + _u64(position)
+    record: dict[str, Any] = {"num_tokens": total, "num_documents": len(documents)}
+    sequence = b"tokenmill-shard-1\n" + _u64(total) + _u64(len(documents))
+    for extension, data in [("tokens", tokens), ("docs", docs), ("origin", origin)]:
+        (out / f"{name}.{extension}").write_bytes(data)
+        blocks = [hashlib.sha256(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+        record[extension] = {"bytes": len(data), "sha256": [block.hexdigest() for block in blocks]}
+        sequence += _u64(len(blocks)) + b"".join(block.digest() for block in blocks)
+    _seal(out / f"{name}.json", record)
+    content_hash = hashlib.sha256(sequence).hexdigest()
+    return {"name": name, "num_tokens": total, "num_documents": len(documents), "content_hash": content_hash}
+
+
+def _u64(number: int) -> bytes:
+    return struct.pack("<Q", number)
+
+
+def _seal(path: Path, value: dict[str, Any]) -> None:
+    content = json.dumps(value, indent=2, ensure_ascii=False).encode().removesuffix(b"\n}")
+    checksum = hashlib.sha256(content).hexdigest().encode()
+    path.write_bytes(content + b',\n  "checksum": "' + checksum + b'"\n}\n')

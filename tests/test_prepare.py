@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference.store_reader import read_store
+from reference.store_writer import write_store
+
+from tokenmill import _core
+from tokenmill.documents import Documents
+from tokenmill.prepare import prepare
+from tokenmill.store import Origin
+from tokenmill.tokenizer import Tokenizer, train_bpe
+
+TEXTS = ["the cat sat", "", "on the mat, naïve", "the end"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_bpe(Documents.from_texts(TEXTS), vocab_size=270, special_tokens=["<s>", "</s>"])
+
+
+def test_prepare_writes_exactly_what_the_specification_says(tmp_path: Path, tokenizer: Tokenizer):
+    store = prepare(
+        Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "a.tm", add_bos=True, shard_tokens=9
+    )
+    bos, eos = tokenizer.special_tokens["<s>"], tokenizer.special_tokens["</s>"]
+    documents = [([bos, *tokenizer.encode(text), eos], 0, row) for row, text in enumerate(TEXTS)]
+    write_store(
+        tmp_path / "b.tm",
+        documents,
+        vocab_size=tokenizer.vocab_size,
+        inputs=store.manifest["inputs"],
+        shard_tokens=9,
+        tokenizer_json=(store.path / "tokenizer.json").read_bytes(),
+        fingerprint=tokenizer.fingerprint,
+        bos=bos,
+        eos=eos,
+        created_by=store.manifest["created_by"],
+    )
+    names = sorted(path.name for path in (tmp_path / "a.tm").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "b.tm").iterdir())
+    for name in names:
+        assert (tmp_path / "a.tm" / name).read_bytes() == (tmp_path / "b.tm" / name).read_bytes(), name
+    assert store.verify().ok
+    assert store.manifest["num_empty_documents"] == 1
+    np.testing.assert_array_equal(read_store(store.path)[0], store[:])
+
+
+def test_origin_gives_input_document_row_and_byte_of_every_token(tmp_path: Path, tokenizer: Tokenizer):
+    data = Documents.from_texts(TEXTS)
+    store = prepare(data, tokenizer=tokenizer, out=tmp_path / "s.tm", add_bos=True)
+    token = 0
+    for row, text in enumerate(TEXTS):
+        pieces = [tokenizer.decode_bytes([i]) for i in tokenizer.encode(text)]
+        offsets = [0, *np.cumsum([0, *map(len, pieces)]).tolist()]  # BOS, each piece, EOS at the end
+        for byte in offsets:
+            expected = Origin(input="<texts>", document=row, position=row, unit="row", byte=byte)
+            assert store.origin(token) == expected
+            token += 1
+    assert token == len(store)
+
+
+def test_the_store_keeps_its_tokenizer(tmp_path: Path, tokenizer: Tokenizer):
+    store = prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "s.tm", add_eos=False)
+    assert store.tokenizer.fingerprint == tokenizer.fingerprint
+    assert store.tokenizer is store.tokenizer
+    assert [store.tokenizer.decode(store.document(i).tolist()) for i in range(len(TEXTS))] == TEXTS
+
+
+def test_what_is_there_already_is_left_alone(tmp_path: Path, tokenizer: Tokenizer):
+    (tmp_path / "s.tm").mkdir()
+    with pytest.raises(_core.StoreError, match="already exists; remove it or choose another name"):
+        prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "s.tm")
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, tokenizer: Tokenizer):
+    def texts():
+        yield "fine"
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        prepare(Documents.from_texts(texts()), tokenizer=tokenizer, out=tmp_path / "s.tm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_markers_without_effect_or_without_a_token_are_refused(tmp_path: Path, tokenizer: Tokenizer):
+    out = tmp_path / "s.tm"
+    with pytest.raises(ValueError, match="eos_token='</s>' without add_eos=True"):
+        prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=out, add_eos=False, eos_token="</s>")
+    with pytest.raises(ValueError, match="no special token '<x>'"):
+        prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=out, eos_token="<x>")
+    with pytest.raises(ValueError, match="shard_tokens is 0"):
+        prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=out, shard_tokens=0)
+    assert not out.exists()
