@@ -3,8 +3,9 @@
     python benchmarks/encode.py [--data PATH ...] [--megabytes MB] [--runs N] [--json OUT]
 
 The first pass over text that the process has not seen: what a corpus, which is encoded once, costs. "Calls"
-are one a document, in one thread; "batch" is one for all of them, with all threads. The results are lists of int
-unless the row says NumPy. tokenizers is so much slower that it gets the first megabytes only, as its row says.
+are one a document, in one thread; "batch" is one for all of them, with all threads. The results are lists of
+int unless the row says NumPy. tokenizers is so much slower that it gets the first megabytes only, as its row
+says.
 """
 
 from __future__ import annotations

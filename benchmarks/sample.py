@@ -3,8 +3,8 @@
     python benchmarks/sample.py [--tokens N] [--rows R] [--max-length L] [--runs N] [--json OUT]
 
 One epoch of shuffled batches (32 x 1,024 by default) from a memory-mapped uint16 file of 100 million tokens
-in the page cache, as int64 inputs and labels. The others are given the starts of the windows, the same as ours,
-for nothing: what shuffling costs is in our time alone.
+in the page cache, as int64 inputs and labels. The others are given the starts of the windows, the same as
+ours, for nothing: what shuffling costs is in our time alone.
 """
 
 from __future__ import annotations
