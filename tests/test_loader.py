@@ -150,6 +150,18 @@ def test_batches_do_not_depend_on_the_number_of_threads() -> None:
     assert len(hashes) == 1
 
 
+def test_a_forked_child_gathers_with_threads_of_its_own() -> None:
+    code = (
+        "import os, sys, numpy as np; from tokenmill.loader import DataLoader\n"
+        "ids = np.arange(300_000, dtype='<u4')\n"
+        "first = lambda: next(iter(DataLoader(ids, max_length=255, batch_size=600))).input_ids\n"
+        "here = first(); child = os.fork()\n"
+        "if child == 0: os._exit(0 if (first() == here).all() else 1)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=300).returncode == 0
+
+
 # --- ranks
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenmill.documents import Documents
+from tokenmill.tokenizer import Tokenizer, train_bpe
+
 from reference.store_reader import read_store
 from reference.store_writer import write_store
-
 from tokenmill import _core
-from tokenmill.documents import Documents
 from tokenmill.prepare import prepare
 from tokenmill.store import Origin
-from tokenmill.tokenizer import Tokenizer, train_bpe
 
 TEXTS = ["the cat sat", "", "on the mat, naïve", "the end"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reference.store_reader import read_store
 from reference.store_writer import write_store
-
 from tokenmill import _core
 from tokenmill import store as store_module
 from tokenmill.store import TokenStore
@@ -96,10 +96,14 @@ def test_an_empty_store_is_a_store(tmp_path: Path):
 
 
 @given(
-    documents=st.lists(st.tuples(st.lists(st.integers(0, 99), max_size=6), st.integers(0, 1), st.integers(0, 2**63))),
+    documents=st.lists(
+        st.tuples(st.lists(st.integers(0, 99), max_size=6), st.integers(0, 1), st.integers(0, 2**63))
+    ),
     shard_tokens=st.integers(1, 9),
 )
-def test_store_and_reference_reader_agree(tmp_path_factory: pytest.TempPathFactory, documents, shard_tokens: int):
+def test_store_and_reference_reader_agree(
+    tmp_path_factory: pytest.TempPathFactory, documents, shard_tokens: int
+):
     path = tmp_path_factory.mktemp("stores") / "s"
     store = make(path, documents, shard_tokens=shard_tokens)
     ids, ends, origins = read_store(path)
@@ -115,7 +119,9 @@ def test_store_and_reference_reader_agree(tmp_path_factory: pytest.TempPathFacto
 
 def test_a_wrong_size_is_refused_when_opening(store: TokenStore):
     (store.path / "shard-00001.docs").write_bytes(bytes(9))
-    with pytest.raises(_core.StoreError, match=r"shard-00001\.docs: is 9 bytes long where manifest\.json needs 16"):
+    with pytest.raises(
+        _core.StoreError, match=r"shard-00001\.docs: is 9 bytes long where manifest\.json needs 16"
+    ):
         TokenStore.open(store.path)
 
 
@@ -144,3 +150,10 @@ def test_an_exception_of_the_callback_ends_verify(store: TokenStore):
 
     with pytest.raises(KeyboardInterrupt):
         store.verify(progress=fail)
+
+
+def test_the_reader_printed_in_the_specification_is_the_tested_one():
+    tests = Path(__file__).parent
+    page = (tests.parent / "docs" / "format.md").read_text(encoding="utf-8")
+    body = page[page.index("    manifest = json.loads") : page.index("```\n\nDocument `i`")]
+    assert body in (tests / "reference" / "store_reader.py").read_text(encoding="utf-8")

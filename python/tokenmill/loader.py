@@ -186,8 +186,8 @@ class DataLoader:
         """Moves to the position of a `state_dict`.
 
         batch_size, world_size and rank may differ from those of the loader that made it: the windows not yet
-        seen are divided anew, and none is repeated or left out. Raises ValueError, saying what differs, for
-        another version, plan or data; the position is then unchanged.
+        seen are divided anew, none is repeated, and none is left out but by drop_last. Raises ValueError,
+        saying what differs, for another version, plan or data; the position is then unchanged.
         """
         version = state.get("version")
         if version != _STATE_VERSION:

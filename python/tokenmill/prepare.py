@@ -30,9 +30,9 @@ def prepare(
 ) -> TokenStore:
     """Encode every document of ``data`` and write the ids to a new token store at ``out``.
 
-    Special-looking text in a document is ordinary text, never a special token. Empty documents are kept and counted.
-    The store's bytes depend on the input alone, not on the number of threads. It appears at ``out`` when it is whole;
-    after an error or Ctrl-C nothing is there.
+    Special-looking text in a document is ordinary text, never a special token. Empty documents are kept and
+    counted. The store's bytes depend on the input alone, not on the number of threads. It appears at ``out``
+    when it is whole; after an error or Ctrl-C nothing is there.
 
     Args:
         data: a path, a glob, a list of these, or Documents.
@@ -61,7 +61,9 @@ def prepare(
     return TokenStore.open(out)
 
 
-def _marker(tokenizer: Tokenizer, role: special_tokens.MarkerRole, *, add: bool, token: str | None) -> int | None:
+def _marker(
+    tokenizer: Tokenizer, role: special_tokens.MarkerRole, *, add: bool, token: str | None
+) -> int | None:
     if not add:
         if token is not None:
             raise ValueError(f"{role}_token={token!r} without add_{role}=True would have no effect")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Role = Literal["bos", "eos", "pad", "unk"]
 MarkerRole = Literal["bos", "eos"]
 
-# In order of preference. <|endoftext|> begins and ends documents in GPT-2's family, so it is the last choice for BOS.
+# In order of preference. <|endoftext|> begins and ends documents in GPT-2's family: the last choice for BOS.
 SPELLINGS: dict[Role, tuple[str, ...]] = {
     "bos": ("[BOS]", "<s>", "<bos>", "<|begin_of_text|>", "<|bos|>", "<|startoftext|>", "<|endoftext|>"),
     "eos": ("[EOS]", "<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>"),
@@ -43,6 +43,8 @@ def require(special_tokens: Mapping[str, int], role: MarkerRole, token: str | No
     name = token if token is not None else find(special_tokens, role)
     if name is not None and name in special_tokens:
         return special_tokens[name]
-    missing = f"no special token {name!r}" if name is not None else f"no {role.upper()} token of a known spelling"
+    missing = (
+        f"no special token {name!r}" if name is not None else f"no {role.upper()} token of a known spelling"
+    )
     have = f"it has {', '.join(map(repr, special_tokens))}" if special_tokens else "it has no special tokens"
     raise ValueError(f'the tokenizer has {missing} ({have}); pass add_{role}=False or {role}_token="..."')

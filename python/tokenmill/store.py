@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Origin:
     """Where a token comes from.
 
-    ``byte`` is the token's offset in the UTF-8 text of its document; with a tokenizer of whole words, which joins them
-    again by its own rule, it counts in the joined text.
+    ``byte`` is the token's offset in the UTF-8 text of its document; with a tokenizer of whole words, which
+    joins them again by its own rule, it counts in the joined text.
     """
 
     input: str
@@ -90,8 +90,8 @@ class Report:
 def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
     """Check every byte of the store at ``path``, which may be too damaged to open.
 
-    ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never raised; OSError:
-    there is no folder at ``path``.
+    ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never
+    raised. OSError: there is no folder at ``path``.
     """
     tokens, documents, files, size, problems = _core.verify_store(Path(path), progress)
     return Report(
@@ -115,8 +115,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
 class TokenStore:
     """An open token store: a sequence of token ids, divided into documents.
 
-    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the files, no
-    token. Pickling and forking are cheap: the pages of the files are shared.
+    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the
+    files, no token. Pickling and forking are cheap: the pages of the files are shared.
     """
 
     def __init__(self, core: _core.Store) -> None:
@@ -126,7 +126,7 @@ class TokenStore:
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
         """Open the store at ``path``.
 
-        OSError: there is none. StoreError: its manifest is damaged, or a file has not the size that it should have.
+        OSError: there is none. StoreError: its manifest is damaged or a file has the wrong size.
         """
         return cls(_core.Store.open(Path(path)))
 
@@ -134,9 +134,8 @@ class TokenStore:
         return TokenStore.open, (self.path,)
 
     def __repr__(self) -> str:
-        return (
-            f"TokenStore({str(self.path)!r}: {self.num_tokens:,} tokens, {self.num_documents:,} documents, {self.dtype})"
-        )
+        size = f"{self.num_tokens:,} tokens, {self.num_documents:,} documents"
+        return f"TokenStore({str(self.path)!r}: {size}, {self.dtype})"
 
     @property
     def path(self) -> Path:
@@ -183,6 +182,11 @@ class TokenStore:
 
         return Tokenizer.load(self._core.tokenizer_path)
 
+    @cached_property
+    def _has_bos(self) -> bool:
+        # The manifest lists every input, a million perhaps: not to be parsed again for every token.
+        return self.manifest["bos"] is not None
+
     def __len__(self) -> int:
         return self.num_tokens
 
@@ -191,18 +195,22 @@ class TokenStore:
     @overload
     def __getitem__(self, index: slice) -> Ids: ...
     def __getitem__(self, index: SupportsIndex | slice) -> int | Ids:
-        """``store[a:b]``: a new array of the store's dtype, shape ``(b - a,)``. ``store[i]``: one id, as an int."""
+        """``store[a:b]``: a new array of the store's dtype, shape ``(b - a,)``. ``store[i]``: an int."""
         if isinstance(index, slice):
             start, stop, step = index.indices(self.num_tokens)
             if step != 1:
-                raise ValueError(f"a token store is sliced in steps of 1, not {step}; use store[a:b][::{step}]")
+                raise ValueError(
+                    f"a token store is sliced in steps of 1, not {step}; use store[a:b][::{step}]"
+                )
             return self._core.slice(start, max(start, stop))
         at = self._checked(index.__index__(), self.num_tokens, "token")
         return int(self._core.slice(at, at + 1)[0])
 
     def document(self, index: SupportsIndex) -> Ids:
         """Return the ids of document ``index``, BOS and EOS included; negative numbers count from the end."""
-        start, stop = self._core.document_range(self._checked(index.__index__(), self.num_documents, "document"))
+        start, stop = self._core.document_range(
+            self._checked(index.__index__(), self.num_documents, "document")
+        )
         return self._core.slice(start, stop)
 
     def origin(self, token_index: SupportsIndex) -> Origin:
@@ -215,7 +223,7 @@ class TokenStore:
         name, unit, position = self._core.origin(document)
         start, _ = self._core.document_range(document)
         before = self._core.slice(start, token)
-        if len(before) and self.manifest["bos"] is not None:
+        if len(before) and self._has_bos:
             before = before[1:]
         byte = len(self.tokenizer.decode_bytes(before.tolist()))
         return Origin(input=name, document=document, position=position, unit=unit, byte=byte)

@@ -2,28 +2,26 @@
 
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 use std::borrow::Cow;
 
-/// The text of a Python string. Borrowed where the string is valid Unicode, which is nearly always; a lone surrogate
-/// becomes U+FFFD and a pair of them the character they mean, as tiktoken does.
-pub struct Text<'a>(Cow<'a, str>);
-
-impl<'a> Text<'a> {
-    pub fn new(string: &'a Bound<'_, PyString>) -> PyResult<Self> {
-        let py = string.py();
-        match string.to_cow() {
-            Ok(text) => Ok(Text(text)),
-            Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => {
-                let utf16 = string.call_method1("encode", ("utf-16", "surrogatepass"))?;
-                let mended: String = utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?;
-                Ok(Text(Cow::Owned(mended)))
-            }
-            Err(error) => Err(error),
+/// The text of a `str`, borrowed where it is valid Unicode.
+///
+/// A `str` may hold halves of surrogate pairs, which UTF-8 cannot. They become what
+/// `s.encode("utf-16", "surrogatepass").decode("utf-16", "replace")` makes of them: two halves that fit are
+/// joined to their character, any other half becomes U+FFFD.
+pub fn text_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    match text.to_cow() {
+        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) => {
+            let encoded = text.call_method1("encode", ("utf-16-le", "surrogatepass"))?;
+            let units: Vec<u16> = encoded
+                .cast::<PyBytes>()?
+                .as_bytes()
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
+            Ok(Cow::Owned(String::from_utf16_lossy(&units)))
         }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
+        other => other,
     }
 }

@@ -3,10 +3,11 @@
 use crate::documents::Source;
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
-use crate::text::Text;
+use crate::text::text_of;
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::bpe::Merges;
@@ -53,8 +54,8 @@ impl Tokenizer {
     }
 
     fn encode_text(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<Vec<u32>> {
-        let text = Text::new(text)?;
-        let text = text.as_str();
+        let text = text_of(text)?;
+        let text = text.as_ref();
         let work = || {
             let mut ids = Vec::with_capacity(text.len() / 4);
             self.0.encode(text, allowed.get(), &mut ids).map(|()| ids)
@@ -62,9 +63,14 @@ impl Tokenizer {
         Ok(if text.len() < DETACH_BYTES { work() } else { py.detach(work) }.map_err(CoreError::from)?)
     }
 
-    fn encode_texts(&self, py: Python<'_>, texts: &[Bound<'_, PyString>], allowed: &AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
-        let texts: Vec<Text<'_>> = texts.iter().map(Text::new).collect::<PyResult<_>>()?;
-        let texts: Vec<&str> = texts.iter().map(Text::as_str).collect();
+    fn encode_texts(
+        &self,
+        py: Python<'_>,
+        texts: &[Bound<'_, PyString>],
+        allowed: &AllowedArgument,
+    ) -> PyResult<Vec<Vec<u32>>> {
+        let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
+        let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
         Ok(py.detach(|| self.0.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
     }
 }
@@ -123,7 +129,12 @@ impl Tokenizer {
     }
 
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf, pattern: Option<String>, special_tokens: Option<Vec<(String, u32)>>) -> PyResult<Self> {
+    fn load(
+        py: Python<'_>,
+        path: PathBuf,
+        pattern: Option<String>,
+        special_tokens: Option<Vec<(String, u32)>>,
+    ) -> PyResult<Self> {
         in_core(py, move || formats::load(&path, pattern.as_deref(), special_tokens))
     }
 
@@ -144,7 +155,12 @@ impl Tokenizer {
         Ok(self.encode_text(py, text, &allowed)?.into_pyarray(py))
     }
 
-    fn encode_batch(&self, py: Python<'_>, texts: Vec<Bound<'_, PyString>>, allowed: AllowedArgument) -> PyResult<Vec<Vec<u32>>> {
+    fn encode_batch(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyString>>,
+        allowed: AllowedArgument,
+    ) -> PyResult<Vec<Vec<u32>>> {
         self.encode_texts(py, &texts, &allowed)
     }
 
@@ -174,8 +190,8 @@ impl Tokenizer {
         text: &Bound<'_, PyString>,
         allowed: AllowedArgument,
     ) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
-        let text = Text::new(text)?;
-        let text = text.as_str();
+        let text = text_of(text)?;
+        let text = text.as_ref();
         let (ids, spans) = py.detach(|| self.0.encode_with_offsets(text, allowed.get())).map_err(CoreError::from)?;
         Ok((ids, spans.into_iter().map(|span| (span.start, span.end)).collect()))
     }
@@ -256,8 +272,8 @@ fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<tokenizer::Tokenizer> +
 /// The pieces that `pattern` (a name or a regular expression) cuts `text` into.
 #[pyfunction]
 pub fn split_pieces(pattern: &str, text: &Bound<'_, PyString>) -> PyResult<Vec<String>> {
-    let text = Text::new(text)?;
-    let text = text.as_str();
+    let text = text_of(text)?;
+    let text = text.as_ref();
     let mut pieces = Vec::new();
     let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
     pattern.split(text, |range| pieces.push(text[range].to_string())).map_err(|error: Error| CoreError::from(error))?;

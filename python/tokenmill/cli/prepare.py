@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +19,6 @@ from tokenmill.cli._common import (
     tokenizer_option,
 )
 from tokenmill.cli._progress import progress
-
-if TYPE_CHECKING:
-    from tokenmill import Documents
 
 
 @click.command("prepare")
@@ -68,7 +64,7 @@ def command(
 
     documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
     if dry_run:
-        list_inputs(documents, as_json=as_json)
+        list_inputs(tokenmill._core.expand_paths(list(data), file_format), as_json=as_json)
         return
     note.kept = f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
@@ -87,9 +83,9 @@ def command(
         print_rows(result.items())
 
 
-def list_inputs(documents: Documents, *, as_json: bool) -> None:
-    """Prints the files that would be read."""
-    sizes = {str(path): Path(path).stat().st_size for path in documents.paths}
+def list_inputs(files: list[str], *, as_json: bool) -> None:
+    """Prints the files that would be read; nobody knows the size of stdin."""
+    sizes = {name: Path(name).stat().st_size for name in files if name != "-"}
     total = sum(sizes.values())
     if as_json:
         inputs = [{"name": name, "bytes": size} for name, size in sizes.items()]

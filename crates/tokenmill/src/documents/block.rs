@@ -1,5 +1,6 @@
 //! A block of raw input and what it parses to.
 
+use super::json_lines::{self, Lines};
 use crate::error::{Error, Place, Result};
 use std::sync::Arc;
 
@@ -71,14 +72,23 @@ impl Documents {
 
 impl Block {
     /// Finds and checks the documents.
+    ///
+    /// # Errors
+    /// [`Error::Document`] naming input, line and byte: text that is not UTF-8, a record that is not JSON or has no text.
     pub fn parse(self) -> Result<Documents> {
+        let (input, start) = (self.input, self.start);
         match self.layout.clone() {
             Layout::Whole => {
-                let (input, start) = (self.input, self.start);
                 let text = self.into_text()?;
                 Ok(Documents { input, ends: vec![text.len()], positions: vec![start], text })
             }
-            _ => Err(Error::value("layout not read yet")),
+            Layout::Separated(separator) => Ok(split(input, start, &self.into_text()?, &separator)),
+            Layout::JsonLines(path) => {
+                let (name, first_line) = (Arc::clone(&self.name), self.first_line);
+                let text = self.into_text()?;
+                json_lines::parse(&Lines { input, name: &name, text: &text, start, first_line }, &path)
+            }
+            Layout::Texts(ends) => self.into_rows(ends),
         }
     }
 
@@ -86,11 +96,57 @@ impl Block {
         let (name, start, first_line) = (self.name, self.start, self.first_line);
         String::from_utf8(self.bytes).map_err(|error| {
             let offset = error.utf8_error().valid_up_to();
-            let line = first_line + error.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() as u64;
+            let newlines = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count();
             Error::Document {
-                place: Place { input: name.to_string(), line: Some(line), byte: Some(start + offset as u64) },
+                place: Place {
+                    input: name.to_string(),
+                    line: Some(first_line + newlines as u64),
+                    byte: Some(start + offset as u64),
+                },
                 reason: "the text is not valid UTF-8; convert the file, for example with iconv".into(),
             }
         })
     }
+
+    /// Rows need no copy: the bytes are the text. Valid as a whole is not enough, each row must be valid by itself.
+    fn into_rows(self, ends: Vec<usize>) -> Result<Documents> {
+        let (name, first_row) = (self.name, self.start);
+        let bad_row = |row: usize| Error::Document {
+            // 0-based, as positions are.
+            place: Place { input: format!("{name}, row {}", first_row + row as u64), line: None, byte: None },
+            reason: "the text of this row is not valid UTF-8".into(),
+        };
+        let text = String::from_utf8(self.bytes).map_err(|error| {
+            let offset = error.utf8_error().valid_up_to();
+            bad_row(ends.partition_point(|&end| end <= offset))
+        })?;
+        let mut previous = 0;
+        for (row, &end) in ends.iter().enumerate() {
+            if end < previous || !text.is_char_boundary(end) {
+                return Err(bad_row(row));
+            }
+            previous = end;
+        }
+        let positions = (0..ends.len() as u64).map(|row| first_row + row).collect();
+        Ok(Documents { input: self.input, text, ends, positions })
+    }
+}
+
+/// Splits at each separator, leftmost first. What follows the last one is a document unless it is empty.
+fn split(input: u32, start: u64, text: &str, separator: &str) -> Documents {
+    let mut documents = Documents { input, text: String::with_capacity(text.len()), ..Documents::default() };
+    let mut push = |from: usize, to: usize| {
+        documents.text.push_str(&text[from..to]);
+        documents.ends.push(documents.text.len());
+        documents.positions.push(start + from as u64);
+    };
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(text.as_bytes(), separator.as_bytes()) {
+        push(from, at);
+        from = at + separator.len();
+    }
+    if from < text.len() {
+        push(from, text.len());
+    }
+    documents
 }

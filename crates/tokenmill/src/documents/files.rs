@@ -1,9 +1,30 @@
-//! Files as a source of blocks.
-use super::{Block, BlockSource, InputRecord};
-use crate::error::Result;
+//! Files as a source of blocks: one thread reads ahead, hashes, decompresses and cuts, while the caller parses.
+
+use super::compressed::{Compression, Hashed};
+use super::cut::Cutter;
+use super::queue::Queue;
+use super::{Block, BlockSource, InputRecord, Layout, PositionUnit};
+use crate::error::{Error, Place, Result};
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The path that means standard input.
+pub const STDIN: &str = "-";
+
+/// Enough for a parser to run at full speed on one block, small enough that a handful lie in cache and memory.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// How far the reading thread runs ahead: the group that the consumer takes next is ready when it asks.
+const AHEAD_BYTES: usize = 16 << 20;
+
+/// What a message costs in the queue besides its bytes, so that a folder of empty files is bounded too.
+const MESSAGE_BYTES: usize = 1 << 10;
 
 /// How the files are to be read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FileOptions {
     /// `None`: by the name of each file.
     pub format: Option<Format>,
@@ -11,6 +32,12 @@ pub struct FileOptions {
     pub text_field: String,
     /// Text files: what ends a document; `None`: a file is a document.
     pub separator: Option<String>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        FileOptions { format: None, text_field: "text".into(), separator: None }
+    }
 }
 
 /// What a file holds once decompressed.
@@ -22,27 +49,307 @@ pub enum Format {
     JsonLines,
 }
 
+impl Format {
+    /// The format that a file's name tells: `.txt`; `.jsonl`, `.ndjson`; each also with `.gz` or `.zst`, in any case.
+    pub fn of_path(path: &Path) -> Option<Format> {
+        let name = lower_name(path);
+        let (_, name) = Compression::of_name(&name);
+        match name.rsplit_once('.')?.1 {
+            "txt" => Some(Format::Text),
+            "jsonl" | "ndjson" => Some(Format::JsonLines),
+            _ => None,
+        }
+    }
+}
+
+/// The last part of a path in lower case.
+fn lower_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// Files, read one after the other.
-pub struct FileSource {}
+pub struct FileSource {
+    inputs: Arc<[Input]>,
+    block_bytes: usize,
+    /// `None` until the first block is asked for.
+    queue: Option<Arc<Queue<Message>>>,
+    finished: bool,
+    total: Option<u64>,
+    read: u64,
+    records: Vec<InputRecord>,
+}
+
+/// One file, checked.
+struct Input {
+    number: u32,
+    /// `None`: standard input.
+    path: Option<PathBuf>,
+    name: Arc<str>,
+    layout: Layout,
+    compression: Compression,
+}
+
+enum Message {
+    /// A block, and the bytes read off the disk so far.
+    Block(Block, u64),
+    /// A file has been read to its end.
+    End(InputRecord, u64),
+    /// All files have.
+    Done,
+    Failed(Error),
+}
 
 impl FileSource {
-    /// Opens nothing yet; checks that every file exists and is of a known format.
-    pub fn new(_paths: &[std::path::PathBuf], _options: FileOptions) -> Result<FileSource> {
-        Ok(FileSource {})
+    /// Opens nothing for reading yet; checks that every file exists, may be read and is of a known format.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be opened, [`Error::Value`] for a folder, an unknown suffix, or
+    /// options that cannot be right.
+    pub fn new(paths: &[PathBuf], options: FileOptions) -> Result<FileSource> {
+        Self::with_block_bytes(paths, &options, BLOCK_BYTES)
+    }
+
+    /// `new`, with blocks of any size.
+    pub(super) fn with_block_bytes(paths: &[PathBuf], options: &FileOptions, block_bytes: usize) -> Result<FileSource> {
+        let json = Layout::JsonLines(text_path(&options.text_field)?);
+        let text = match &options.separator {
+            None => Layout::Whole,
+            Some(separator) if separator.is_empty() => {
+                return Err(Error::value("the separator is empty; pass None to read each file as one document"));
+            }
+            Some(separator) => Layout::Separated(separator.as_str().into()),
+        };
+        let mut total = Some(0u64);
+        let mut inputs = Vec::with_capacity(paths.len());
+        for path in paths {
+            let layout = match options.format.or_else(|| Format::of_path(path)) {
+                Some(Format::Text) => text.clone(),
+                Some(Format::JsonLines) => json.clone(),
+                None => return Err(unknown_format(path)),
+            };
+            let size = if path.as_os_str() == STDIN { None } else { check(path)? };
+            total = total.zip(size).and_then(|(total, size)| total.checked_add(size));
+            let number = u32::try_from(inputs.len())
+                .map_err(|_| Error::value(format!("{} files are more than 2^32 - 1; join some", paths.len())))?;
+            inputs.push(Input::new(number, path, layout));
+        }
+        if options.separator.is_some() && inputs.iter().all(|input| matches!(input.layout, Layout::JsonLines(_))) {
+            return Err(Error::value("a separator divides plain text, and none of the files is that; leave it out"));
+        }
+        Ok(FileSource {
+            inputs: inputs.into(),
+            block_bytes,
+            queue: None,
+            finished: false,
+            total,
+            read: 0,
+            records: Vec::new(),
+        })
+    }
+
+    /// Starts the thread on first use: a source that is never read costs none, and survives a fork.
+    fn queue(&mut self) -> Result<Arc<Queue<Message>>> {
+        if let Some(queue) = &self.queue {
+            return Ok(Arc::clone(queue));
+        }
+        let queue = Arc::new(Queue::new(AHEAD_BYTES));
+        let (inputs, sender, block_bytes) = (Arc::clone(&self.inputs), Arc::clone(&queue), self.block_bytes);
+        std::thread::Builder::new()
+            .name("tokenmill-reader".into())
+            .spawn(move || read_ahead(&inputs, &sender, block_bytes))
+            .map_err(|error| Error::value(format!("cannot start the thread that reads files: {error}")))?;
+        Ok(Arc::clone(self.queue.insert(queue)))
+    }
+}
+
+impl Input {
+    fn new(number: u32, path: &Path, layout: Layout) -> Input {
+        if path.as_os_str() == STDIN {
+            return Input { number, path: None, name: "<stdin>".into(), layout, compression: Compression::None };
+        }
+        let (compression, _) = Compression::of_name(&lower_name(path));
+        Input { number, path: Some(path.into()), name: path.display().to_string().into(), layout, compression }
     }
 }
 
 impl BlockSource for FileSource {
     fn next_block(&mut self) -> Result<Option<Block>> {
-        Ok(None)
+        if self.finished {
+            return Ok(None);
+        }
+        let queue = self.queue()?;
+        loop {
+            match queue.pop() {
+                Some(Message::Block(block, read)) => {
+                    self.read = read;
+                    return Ok(Some(block));
+                }
+                Some(Message::End(record, read)) => {
+                    self.read = read;
+                    self.records.push(record);
+                }
+                Some(Message::Failed(error)) => return Err(error),
+                Some(Message::Done) => {
+                    self.finished = true;
+                    return Ok(None);
+                }
+                None => {
+                    return Err(Error::value("reading ended at an error before; open the documents again"));
+                }
+            }
+        }
     }
+
     fn bytes_read(&self) -> u64 {
-        0
+        self.read
     }
+
     fn total_bytes(&self) -> Option<u64> {
-        None
+        self.total
     }
+
     fn inputs(&self) -> Vec<InputRecord> {
-        Vec::new()
+        self.records.clone()
+    }
+}
+
+impl Drop for FileSource {
+    fn drop(&mut self) {
+        // The thread sees this at its next block. Not joined: it may wait for standard input.
+        if let Some(queue) = &self.queue {
+            queue.close();
+        }
+    }
+}
+
+/// The body of the reading thread.
+fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize) {
+    /// Wakes the consumer even if this thread panics.
+    struct CloseAtEnd<'a>(&'a Queue<Message>);
+    impl Drop for CloseAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    let _close = CloseAtEnd(queue);
+    let read = Cell::new(0);
+    for input in inputs {
+        match read_input(input, &read, queue, block_bytes) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                queue.push(Message::Failed(error), 0);
+                return;
+            }
+        }
+    }
+    queue.push(Message::Done, 0);
+}
+
+/// Reads one file into the queue; `false` when nobody wants more.
+fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, block_bytes: usize) -> Result<bool> {
+    let before = read.get();
+    let path = input.path.as_deref();
+    let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes);
+    let failed = |error, cutter: &Cutter| input.failed(error, read.get() - before, cutter.reached());
+
+    let mut raw = Hashed::open(path, read).map_err(|error| failed(error, &cutter))?;
+    let mut bytes = input.compression.decode(&mut raw).map_err(|error| failed(error, &cutter))?;
+    loop {
+        match cutter.next(&mut bytes) {
+            Ok(Some(block)) => {
+                let weight = block.bytes.len() + MESSAGE_BYTES;
+                if !queue.push(Message::Block(block, read.get()), weight) {
+                    return Ok(false);
+                }
+            }
+            Ok(None) => break,
+            Err(error) => return Err(failed(error, &cutter)),
+        }
+    }
+    drop(bytes);
+    let record = InputRecord {
+        name: input.name.to_string(),
+        position: PositionUnit::Byte,
+        bytes: read.get() - before,
+        sha256: raw.finish(),
+    };
+    Ok(queue.push(Message::End(record, read.get()), MESSAGE_BYTES))
+}
+
+impl Input {
+    /// What went wrong after `read` bytes off the disk, `reached` bytes into the decompressed input.
+    fn failed(&self, error: io::Error, read: u64, reached: u64) -> Error {
+        let reason = if error.kind() == io::ErrorKind::OutOfMemory {
+            format!("the document around byte {reached} does not fit into memory; divide it")
+        } else if self.compression != Compression::None && error.raw_os_error().is_none() {
+            format!(
+                "the {} data is damaged or cut short at about byte {read} of the file ({error}); \
+                 fetch or compress the file again",
+                self.compression.name()
+            )
+        } else {
+            return Error::Io { path: self.path.clone().unwrap_or_else(|| "<stdin>".into()), source: error };
+        };
+        Error::Document { place: Place { input: self.name.to_string(), line: None, byte: None }, reason }
+    }
+}
+
+/// The size of a regular file, `None` for pipes and devices; an error for what cannot be read.
+fn check(path: &Path) -> Result<Option<u64>> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if metadata.is_dir() {
+        return Err(Error::value(format!("{} is a folder where a file is expected", path.display())));
+    }
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Ok(None);
+    }
+    File::open(path).map_err(Error::io(path))?;
+    Ok(Some(metadata.len()))
+}
+
+/// "meta.text" -> ["meta", "text"].
+fn text_path(text_field: &str) -> Result<Arc<[String]>> {
+    let keys: Vec<String> = text_field.split('.').map(String::from).collect();
+    if keys.iter().any(String::is_empty) {
+        return Err(Error::value(format!(
+            "text_field {text_field:?} is not a path of keys; write it like \"text\" or \"document.text\""
+        )));
+    }
+    Ok(keys.into())
+}
+
+fn unknown_format(path: &Path) -> Error {
+    if path.as_os_str() == STDIN {
+        return Error::value("standard input has no suffix that tells its format; pass format=\"text\" or \"jsonl\"");
+    }
+    let columnar = [".parquet", ".arrow", ".feather", ".ipc", ".orc"];
+    let name = lower_name(path);
+    let remedy = if columnar.iter().any(|suffix| name.ends_with(suffix)) {
+        "read it with pyarrow and pass the table to Documents.from_arrow"
+    } else {
+        "known are .txt, .jsonl and .ndjson, also with .gz or .zst; for others pass format=\"text\" or \"jsonl\""
+    };
+    Error::value(format!("{}: the suffix does not tell the format; {remedy}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_dropped_early_ends_its_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        std::fs::write(&path, "{\"text\":\"x\"}\n".repeat(2 << 20)).unwrap();
+        let mut source = FileSource::new(&[path], FileOptions::default()).unwrap();
+        source.next_block().unwrap().unwrap();
+        let queue = source.queue().unwrap();
+        drop(source);
+        // The thread's handle on the queue goes when the thread does.
+        while Arc::strong_count(&queue) > 1 {
+            std::thread::yield_now();
+        }
     }
 }

@@ -10,10 +10,20 @@
 //! The order of blocks is the order of the inputs, so results never depend on threads.
 
 mod block;
+mod compressed;
+mod cut;
 mod files;
+mod json_lines;
+mod paths;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod texts;
 
 pub use block::{Block, Documents, Layout};
-pub use files::{FileOptions, FileSource, Format};
+pub use files::{FileOptions, FileSource, Format, STDIN};
+pub use paths::expand;
+pub use texts::TextBlocks;
 
 use crate::error::Result;
 use crate::monitor::{Monitor, Progress};
@@ -27,7 +37,8 @@ pub struct InputRecord {
     pub position: PositionUnit,
     /// Bytes read (of the file as it lies on disk, or of UTF-8 text for iterables and Arrow).
     pub bytes: u64,
-    /// SHA-256 of those bytes, hexadecimal.
+    /// SHA-256 of those bytes, hexadecimal. For iterables and Arrow each text is followed by its length (u64,
+    /// little-endian), so that the same bytes divided otherwise differ.
     pub sha256: String,
 }
 

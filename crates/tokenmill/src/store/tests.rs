@@ -307,8 +307,8 @@ fn hostile_manifests_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let out = sample(&folder);
     let sound = Manifest::load(&out).unwrap();
-    type Damage = fn(&mut Manifest);
-    let hostile: [(&str, Damage); 11] = [
+    type Change = fn(&mut Manifest);
+    let hostile: [(&str, Change); 11] = [
         ("newer", |m| m.format_version = 2),
         ("format", |m| m.format = "MDS".into()),
         ("totals", |m| m.num_tokens += 1),

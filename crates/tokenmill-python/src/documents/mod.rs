@@ -1,0 +1,131 @@
+//! `_core.Source`: files, Python iterables and Arrow streams as the core's block sources.
+
+mod arrow;
+mod texts;
+
+use crate::error::CoreError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use tokenmill::documents::{BlockSource, FileOptions, FileSource, Format, PositionUnit, expand};
+
+type BoxedSource = Box<dyn BlockSource + Send>;
+
+/// Documents that are read once, from first to last.
+#[pyclass(module = "tokenmill._core")]
+pub struct Source {
+    inner: Mutex<Option<BoxedSource>>,
+}
+
+impl Source {
+    fn new(source: BoxedSource) -> Source {
+        Source { inner: Mutex::new(Some(source)) }
+    }
+
+    /// Hands the source to another part of the binding; afterwards this object is empty.
+    #[allow(dead_code, reason = "training and preparing take sources")]
+    pub fn take(&self) -> PyResult<BoxedSource> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(used)
+    }
+
+    /// Runs `work` without the GIL: another thread may hold the lock while it waits for the GIL.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl Send + FnOnce(&mut dyn BlockSource) -> tokenmill::Result<T>,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            let mut slot = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.as_mut().map(|source| work(source.as_mut()))
+        })
+        .ok_or_else(used)?
+        .map_err(|error| CoreError::from(error).into())
+    }
+}
+
+fn used() -> PyErr {
+    PyRuntimeError::new_err("this Source is being read elsewhere; make another")
+}
+
+/// Input name, texts, positions.
+type Batch = (String, Vec<String>, Vec<u64>);
+
+#[pymethods]
+impl Source {
+    /// Files, folders and patterns; see `Documents.from_files`.
+    #[staticmethod]
+    fn files(
+        paths: Vec<PathBuf>,
+        format: Option<&str>,
+        text_field: String,
+        separator: Option<String>,
+    ) -> PyResult<Source> {
+        let format = format_of(format)?;
+        let files = expand(&paths, format).map_err(CoreError::from)?;
+        let options = FileOptions { format, text_field, separator };
+        Ok(Source::new(Box::new(FileSource::new(&files, options).map_err(CoreError::from)?)))
+    }
+
+    /// The strings of an iterator, pulled on the thread that reads.
+    #[staticmethod]
+    fn texts(iterator: &Bound<'_, PyAny>) -> PyResult<Source> {
+        Ok(Source::new(Box::new(texts::Texts::new(iterator)?)))
+    }
+
+    /// A string column of an object with `__arrow_c_stream__`.
+    #[staticmethod]
+    fn arrow(data: &Bound<'_, PyAny>, column: Option<&str>) -> PyResult<Source> {
+        Ok(Source::new(Box::new(arrow::ArrowTexts::new(data, column)?)))
+    }
+
+    /// The documents of the next block: input name, texts, positions. `None` at the end.
+    fn next_batch(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        self.with(py, |source| {
+            let Some(block) = source.next_block()? else { return Ok(None) };
+            let name = block.name.to_string();
+            let documents = block.parse()?;
+            Ok(Some((name, documents.iter().map(String::from).collect(), documents.positions)))
+        })
+    }
+
+    /// The inputs read to their end: name, what positions count ("byte" or "row"), bytes, SHA-256.
+    fn inputs(&self, py: Python<'_>) -> PyResult<Vec<(String, &'static str, u64, String)>> {
+        let records = self.with(py, |source| Ok(source.inputs()))?;
+        Ok(records
+            .into_iter()
+            .map(|record| {
+                let unit = match record.position {
+                    PositionUnit::Byte => "byte",
+                    PositionUnit::Row => "row",
+                };
+                (record.name, unit, record.bytes, record.sha256)
+            })
+            .collect())
+    }
+}
+
+/// The files that paths, folders and patterns stand for.
+#[pyfunction]
+#[pyo3(signature = (paths, format=None))]
+fn expand_paths(paths: Vec<PathBuf>, format: Option<&str>) -> PyResult<Vec<std::ffi::OsString>> {
+    let files = expand(&paths, format_of(format)?).map_err(CoreError::from)?;
+    Ok(files.into_iter().map(PathBuf::into_os_string).collect())
+}
+
+fn format_of(name: Option<&str>) -> PyResult<Option<Format>> {
+    match name {
+        None => Ok(None),
+        Some("text") => Ok(Some(Format::Text)),
+        Some("jsonl") => Ok(Some(Format::JsonLines)),
+        Some(other) => {
+            Err(PyValueError::new_err(format!("format {other:?} is not known; pass \"text\", \"jsonl\" or None")))
+        }
+    }
+}
+
+/// Adds `Source` and `expand_paths` to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Source>()?;
+    module.add_function(wrap_pyfunction!(expand_paths, module)?)
+}

@@ -1,0 +1,222 @@
+//! JSON Lines: one object a line, its text at a path of keys.
+//!
+//! Only the text is built. All other fields are checked to be JSON and skipped, so a record with a large
+//! metadata object costs one pass over its bytes. Of a key that occurs twice the last value counts, as in
+//! Python's `json` and JavaScript.
+
+use super::Documents;
+use crate::error::{Error, Place, Result};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Whole lines of one input.
+pub(super) struct Lines<'a> {
+    pub input: u32,
+    pub name: &'a str,
+    pub text: &'a str,
+    /// Offset of `text` in the input.
+    pub start: u64,
+    /// 1-based number of the first line.
+    pub first_line: u64,
+}
+
+/// Reads every line; a line of nothing but blanks holds no record.
+pub(super) fn parse(lines: &Lines<'_>, path: &[String]) -> Result<Documents> {
+    let mut documents = Documents { input: lines.input, ..Documents::default() };
+    let mut at = 0;
+    for (number, line) in (lines.first_line..).zip(lines.text.split_inclusive('\n')) {
+        if line.bytes().any(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+            let position = lines.start + at as u64;
+            read_record(line, path, &mut documents.text).map_err(|(column, reason)| Error::Document {
+                place: Place {
+                    input: lines.name.to_string(),
+                    line: Some(number),
+                    byte: Some(position + column as u64),
+                },
+                reason,
+            })?;
+            documents.ends.push(documents.text.len());
+            documents.positions.push(position);
+        }
+        at += line.len();
+    }
+    Ok(documents)
+}
+
+/// Appends the text of one record to `out`; an error is the byte in the line and the reason.
+fn read_record(line: &str, path: &[String], out: &mut String) -> Result<(), (usize, String)> {
+    let mut json = serde_json::Deserializer::from_str(line.trim_end_matches(['\r', '\n']));
+    let found = Field { path, depth: 0, out }.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+    match found {
+        Ok(Found::Text) => Ok(()),
+        Ok(other) => Err((0, explain(&other, line, path))),
+        Err(error) => Err((error.column().saturating_sub(1), explain_syntax(&error))),
+    }
+}
+
+/// What lies at the path.
+enum Found {
+    Text,
+    /// The object `depth` keys down has no next key of the path.
+    Missing {
+        depth: usize,
+    },
+    /// The value `depth` keys down is of another type than it has to be.
+    Other {
+        depth: usize,
+        kind: &'static str,
+    },
+}
+
+/// Reads the value `depth` keys down the path; text goes to `out`.
+struct Field<'a> {
+    path: &'a [String],
+    depth: usize,
+    out: &'a mut String,
+}
+
+impl Field<'_> {
+    fn other<E>(self, kind: &'static str) -> Result<Found, E> {
+        Ok(Found::Other { depth: self.depth, kind })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Found;
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Found, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Found, E> {
+        if self.depth < self.path.len() {
+            return self.other("a string");
+        }
+        self.out.push_str(text);
+        Ok(Found::Text)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let Some(wanted) = self.path.get(self.depth) else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return self.other("an object");
+        };
+        let mark = self.out.len();
+        let mut found = Found::Missing { depth: self.depth };
+        while let Some(matches) = map.next_key_seed(KeyIs(wanted))? {
+            if matches {
+                self.out.truncate(mark);
+                found = map.next_value_seed(Field { path: self.path, depth: self.depth + 1, out: self.out })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.other("an array")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+        self.other("a boolean")
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
+        self.other("a number")
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
+        self.other("a number")
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
+        self.other("a number")
+    }
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        self.other("null")
+    }
+}
+
+/// Compares a key without keeping it.
+struct KeyIs<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyIs<'_> {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}
+
+/// serde's reason without its position, which counts from the start of the line.
+fn explain_syntax(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let remedy = if reason.contains("surrogate") || reason.contains("unexpected end of hex escape") {
+        "a \\u escape in the text is half of a surrogate pair, which no UTF-8 text can hold: \
+         repair it or write \\ufffd in its place"
+    } else if error.is_eof() {
+        "JSON Lines has one whole object on each line: the line is cut short, or one object spans several lines"
+    } else {
+        "JSON Lines has one whole object on each line"
+    };
+    format!("invalid JSON: {reason}; {remedy}")
+}
+
+/// Why a line of valid JSON holds no text.
+fn explain(found: &Found, line: &str, path: &[String]) -> String {
+    let name = path.join(".");
+    match *found {
+        Found::Other { depth: 0, kind } => {
+            format!("the line holds {kind}, not an object; JSON Lines has one object on each line")
+        }
+        Found::Other { depth, kind } if depth < path.len() => {
+            format!("field {:?} is {kind}, not an object, so there is no field {name:?}", path[..depth].join("."))
+        }
+        Found::Other { kind, .. } => format!("field {name:?} is {kind}, not a string"),
+        Found::Missing { depth } => {
+            let owner = if depth == 0 { "the record".into() } else { format!("{:?}", path[..depth].join(".")) };
+            format!(
+                "there is no field {name:?}: {owner} has {}; name the text's field with text_field",
+                keys(line, &path[..depth])
+            )
+        }
+        Found::Text => String::new(),
+    }
+}
+
+/// The keys of the object at `path`, at most ten, for the message.
+fn keys(line: &str, path: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let record: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let mut owner = Some(&record);
+    for key in path {
+        owner = owner.and_then(|value| value.get(key));
+    }
+    match owner.and_then(serde_json::Value::as_object) {
+        None => "other fields".into(),
+        Some(object) if object.is_empty() => "no fields".into(),
+        Some(object) => {
+            let mut names: Vec<String> = object.keys().take(SHOWN).map(|key| format!("{key:?}")).collect();
+            if object.len() > SHOWN {
+                names.push(format!("{} more", object.len() - SHOWN));
+            }
+            names.join(", ")
+        }
+    }
+}
