@@ -66,6 +66,8 @@ class Run:
 
     load_seconds: float
     seconds: float
+    #: Of all threads. In a section of one thread it falls short of `seconds` by what other programs took away.
+    cpu_seconds: float
     amount: float
     #: Resident memory when the measured section began, and the highest until it ended, loading included.
     loaded_mb: float
@@ -153,13 +155,14 @@ def _measure(load: Load, folder: Path, options: argparse.Namespace) -> Run:
     load_seconds = time.perf_counter() - started
     gc.collect()
     loaded_mb = _resident_mb()
-    started = time.perf_counter()
+    cpu_started, started = time.process_time(), time.perf_counter()
     result = section.run()
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     peak_mb = _peak_mb()
     return Run(
         load_seconds=load_seconds,
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         amount=section.amount,
         loaded_mb=loaded_mb,
         peak_mb=peak_mb,
@@ -190,7 +193,7 @@ def _resident_mb() -> float:
 
 def table(runs: Mapping[str, Sequence[Run]], unit: str) -> str:
     """Markdown that is aligned too. "ours is" says how many times as fast the first contender is."""
-    header = ["", unit, "min – max", "ours is", "seconds", "loading s", "loaded MB", "peak MB"]
+    header = ["", unit, "min – max", "ours is", "seconds", "CPU s", "loading s", "loaded MB", "peak MB"]
     ours = median(run.speed for run in next(iter(runs.values())))
     rows = [header]
     for name, group in runs.items():
@@ -202,6 +205,7 @@ def table(runs: Mapping[str, Sequence[Run]], unit: str) -> str:
                 f"{_digits(min(speeds))} – {_digits(max(speeds))}",
                 f"{ours / median(speeds):.2f} ×",
                 f"{median(run.seconds for run in group):.3f}",
+                f"{median(run.cpu_seconds for run in group):.3f}",
                 f"{median(run.load_seconds for run in group):.2f}",
                 f"{median(run.loaded_mb for run in group):.0f}",
                 f"{median(run.peak_mb for run in group):.0f}",
