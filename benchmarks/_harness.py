@@ -66,7 +66,7 @@ class Run:
 
     load_seconds: float
     seconds: float
-    #: Of all threads. In a section of one thread it falls short of `seconds` by what other programs took away.
+    #: Of all threads. In a section of one thread it is less than `seconds` by what others took away.
     cpu_seconds: float
     amount: float
     #: Resident memory when the measured section began, and the highest until it ended, loading included.

@@ -84,10 +84,16 @@ def _standard_library() -> Iterator[str]:
             yield text
 
 
+def stream_corpus(folder: Path) -> Iterator[str]:
+    """The texts, one at a time."""
+    with (folder / CORPUS).open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield json.loads(line)["text"]
+
+
 def read_corpus(folder: Path) -> list[str]:
     """The texts."""
-    with (folder / CORPUS).open(encoding="utf-8", newline="\n") as file:
-        return [json.loads(line)["text"] for line in file]
+    return list(stream_corpus(folder))
 
 
 def megabytes(texts: Iterable[str]) -> float:

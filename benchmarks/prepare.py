@@ -39,7 +39,7 @@ def tokenmill(vocabulary: str, verified: bool, folder: Path, options: argparse.N
         documents = (store.document(i).astype(np.uint32).tobytes() for i in range(store.num_documents))
         return {"the ids": _inputs.sha256(documents)}
 
-    return Section(run=run, digests=digests, amount=_inputs.megabytes(_inputs.read_corpus(folder)))
+    return Section(run=run, digests=digests, amount=_inputs.megabytes(_inputs.stream_corpus(folder)))
 
 
 def tiktoken(vocabulary: str, folder: Path, options: argparse.Namespace) -> Section:

@@ -23,10 +23,7 @@ def tokenmill(
 ) -> Section:
     import tokenmill as tm
 
-    texts = _inputs.read_corpus(folder)
-    amount = _inputs.megabytes(texts)
-    if from_file:
-        texts.clear()
+    texts = [] if from_file else _inputs.read_corpus(folder)
 
     def run() -> Any:
         file = str(folder / _inputs.CORPUS)
@@ -40,7 +37,7 @@ def tokenmill(
         )
 
     digests = {"gpt": digests_of_tokens, "hf": digests_of_merges}[compat]
-    return Section(run=run, digests=digests, amount=amount)
+    return Section(run=run, digests=digests, amount=_inputs.megabytes(_inputs.stream_corpus(folder)))
 
 
 def digests_of_tokens(tokenizer: Any) -> dict[str, str]:
