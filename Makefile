@@ -81,10 +81,10 @@ $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 	@touch $@
 
 $(STAMPS)/maturin: $(STAMPS)/venv
-	$(PIP) install "maturin>=1.9,<2"
+	$(PIP) install "maturin>=1.16,<2"
 	@touch $@
 
 # Release mode: the demo and the tests see what users get. maturin also installs the run-time dependencies.
 $(STAMPS)/extension: $(STAMPS)/maturin pyproject.toml $(RUST)
-	$(BIN)/maturin develop --release --locked
+	$(BIN)/maturin develop --release --locked --group runtime
 	@touch $@
