@@ -1,8 +1,8 @@
 """The Markdown pages keep their word: each `python` block runs, each local link leads somewhere.
 
-The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt` and a store of
-it, `corpus.tm`. `>>>` lines are doctests, other blocks are executed. A block that is only to be read says so:
-```python no-run.
+The blocks of a page share one namespace, top to bottom, in a folder that holds `the-verdict.txt` and a store
+of it, `corpus.tm`. `>>>` lines are doctests, other blocks are executed. A block that is only to be read says
+so: ```python no-run.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tokenmill as tm
 from reference import permutation as slow_permutation
 from reference import windows as slow
 from tokenmill import _core
@@ -221,21 +221,26 @@ def test_what_is_no_run_of_ids_is_refused(data: Any, error: type[Exception], mes
         Windows(data, max_length=1)
 
 
+@pytest.mark.parametrize(
+    ("specials", "pad"), [(["<|endoftext|>", "<|pad|>"], "<|pad|>"), (["<|endoftext|>"], "<|endoftext|>")]
+)
 def test_a_store_pads_with_its_tokenizers_pad_token_else_its_end_token(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, specials: list[str], pad: str
 ) -> None:
-    find = SimpleNamespace(find=lambda specials, role: specials.get(role))
-    monkeypatch.setitem(sys.modules, "tokenmill.special_tokens", find)
+    docs = tm.Documents.from_texts(["abcdef"])
+    tokenizer = tm.train_bpe(docs, vocab_size=256 + len(specials), special_tokens=specials)
+    store = tm.prepare(docs, tokenizer=tokenizer, out=tmp_path / "s", add_eos=False)
+    fill = tokenizer.special_tokens[pad]
+    assert Windows(store, max_length=3, tail="pad")[1][0].tolist() == [*b"def"]
+    assert Windows(store, max_length=4, tail="pad")[1][0].tolist() == [*b"ef", fill, fill]
 
-    def store(specials: dict[str, int]) -> Any:
-        tokenizer = SimpleNamespace(special_tokens=specials)
-        return SimpleNamespace(_store=np.arange(6), num_tokens=6, tokenizer=tokenizer, content_hash="00")
 
-    for specials, pad in [({"pad": 77, "eos": 88}, 77), ({"eos": 88}, 88)]:
-        assert Windows(store(specials), max_length=3, tail="pad")[1][0].tolist() == [3, 4, 5]
-        assert Windows(store(specials), max_length=4, tail="pad")[1][0].tolist() == [4, 5, pad, pad]
+def test_a_store_without_an_id_to_pad_with_asks_for_one(tmp_path: Path) -> None:
+    docs = tm.Documents.from_texts(["abcdef"])
+    tokenizer = tm.train_bpe(docs, vocab_size=256, special_tokens=[])
+    store = tm.prepare(docs, tokenizer=tokenizer, out=tmp_path / "s", add_eos=False)
     with pytest.raises(ValueError, match="give pad_id="):
-        Windows(store({}), max_length=3, tail="pad")
+        Windows(store, max_length=4, tail="pad")
 
 
 # --- arguments

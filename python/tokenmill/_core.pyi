@@ -7,6 +7,26 @@ from numpy.typing import NDArray
 
 from tokenmill.progress import ProgressCallback
 
+__all__ = [
+    "DEFAULT_SHARD_TOKENS",
+    "Batches",
+    "DocumentError",
+    "FormatError",
+    "Plan",
+    "Source",
+    "Store",
+    "StoreError",
+    "Tokenizer",
+    "UnknownTokenError",
+    "__version__",
+    "expand_paths",
+    "gather",
+    "gather_windows",
+    "prepare",
+    "split_pieces",
+    "verify_store",
+]
+
 __version__: str
 
 class DocumentError(ValueError): ...

@@ -93,6 +93,5 @@ def list_inputs(files: list[str], *, as_json: bool) -> None:
         return
     for name, size in sizes.items():
         click.echo(f"{human_bytes(size):>10}  {name}")
-    click.echo(
-        f"{human_bytes(total):>10}  in {len(sizes):,} file{'' if len(sizes) == 1 else 's'}; nothing was written"
-    )
+    files_in_all = f"{len(sizes):,} file{'' if len(sizes) == 1 else 's'}"
+    click.echo(f"{human_bytes(total):>10}  in {files_in_all}; nothing was written")

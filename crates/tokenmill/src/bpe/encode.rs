@@ -1,7 +1,7 @@
 //! Text → ids.
 
 use super::BpeModel;
-use super::cache::PieceCache;
+use super::cache::{PieceCache, Place};
 use super::merge::{MergeBuffers, merge};
 use crate::error::{Error, Result};
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +33,13 @@ impl BpeModel {
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         let mut scratch = self.scratch.take();
         let mut missing = Ok(());
+        let bytes = text.as_bytes();
         let split = self.pattern.split(text, |range| {
-            if let Err(error) = self.encode_piece(&text.as_bytes()[range], &mut scratch, ids) {
+            let place = Place::of(bytes, range.start, range.end);
+            let piece = &bytes[range];
+            if !scratch.cache.get(&place, piece, ids)
+                && let Err(error) = self.merge_piece(piece, &place, &mut scratch, ids)
+            {
                 missing = Err(error);
             }
         });
@@ -42,11 +47,9 @@ impl BpeModel {
         split.and(missing)
     }
 
-    fn encode_piece(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
-        if let Some(known) = scratch.cache.get(piece) {
-            ids.extend_from_slice(known);
-            return Ok(());
-        }
+    /// The way of a piece that is not in the cache.
+    #[inline(never)]
+    fn merge_piece(&self, piece: &[u8], place: &Place, scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
         let Scratch { cache, tokens, buffers } = scratch;
         tokens.clear();
         match self.vocab.id(piece) {
@@ -55,10 +58,10 @@ impl BpeModel {
                 for &byte in piece {
                     tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
                 }
-                merge(&self.pairs, tokens, buffers);
+                merge(&self.pairs, piece, tokens, buffers);
             }
         }
-        cache.put(piece, tokens);
+        cache.put(place, piece, tokens);
         ids.extend_from_slice(tokens);
         Ok(())
     }

@@ -60,7 +60,7 @@ impl BpeModel {
         let pairs = match &merges {
             Merges::List(list) => {
                 check_merges(&vocab, list)?;
-                PairTable::from_list(list)?
+                PairTable::from_list(list, &vocab)?
             }
             Merges::Ranks => PairTable::from_ranks(&vocab),
         };

@@ -36,7 +36,7 @@ fn by_definition(vocab: &Vocab, rank_of: impl Fn(u32, u32) -> Option<(u32, u32)>
 proptest! {
     #[test]
     fn scan_and_heap_follow_the_merge_list((vocab, merges) in model_parts(), tokens in prop::collection::vec(0u32..3, 0..120)) {
-        let table = PairTable::from_list(&merges).unwrap();
+        let table = PairTable::from_list(&merges, &vocab).unwrap();
         let rank = |left, right| {
             merges.iter().position(|m| (m.left, m.right) == (left, right)).map(|rank| (rank as u32, merges[rank].id))
         };

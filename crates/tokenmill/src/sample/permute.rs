@@ -148,6 +148,12 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "2.4 billion numbers: minutes"]
+    fn is_a_bijection_for_every_n_up_to_70_000() {
+        (3001..=70_000).for_each(assert_bijection);
+    }
+
+    #[test]
     fn the_largest_n_stays_inside_and_distinct() {
         for n in [(1 << 40) + 1, (1 << 62) + 1, 1 << 63] {
             let permutation = Permutation::new(n, permutation_key(0, 0, 0));

@@ -81,6 +81,8 @@ fn bpe(file: &File, ids: &FxHashMap<&str, u32>, specials: Vec<SpecialToken>) -> 
     let model = &file.model;
     check_bpe_options(model)?;
     check_types("decoder", &file.decoder, &["ByteLevel"])?;
+    // Before the vocabulary: of a file that is not byte-level, this says it best.
+    let pattern = pattern_of(&file.pre_tokenizer)?;
     let raw = model.merges.as_deref().ok_or("model.merges is missing")?;
     let merges = resolve_merges(
         raw.iter().enumerate().map(|(index, RawMerge(left, right))| (index, left.as_str(), right.as_str())),
@@ -91,7 +93,6 @@ fn bpe(file: &File, ids: &FxHashMap<&str, u32>, specials: Vec<SpecialToken>) -> 
     if !model.unk_token.is_null() && (0..=u8::MAX).any(|byte| vocab.id(&[byte]).is_none()) {
         refuse_unless_off("model.unk_token", &model.unk_token, "add the missing bytes to the vocabulary")?;
     }
-    let pattern = pattern_of(&file.pre_tokenizer)?;
     let whole_pieces = model.ignore_merges.unwrap_or(false);
     let file = BpeFile { pattern, vocab, merges: Merges::List(merges), whole_pieces, specials };
     match &model.tokenmill {
