@@ -6,7 +6,8 @@ use crate::monitor::PyMonitor;
 use crate::text::text_of;
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,11 @@ const DETACH_BYTES: usize = 2 << 10;
 
 /// A tokenizer of the core; `tokenmill.Tokenizer` is the class for people.
 #[pyclass(frozen, module = "tokenmill._core")]
-pub struct Tokenizer(Arc<tokenizer::Tokenizer>);
+pub struct Tokenizer {
+    core: Arc<tokenizer::Tokenizer>,
+    /// An `int` for each id, made at the first list: filling a list with them takes half the time of making them anew.
+    ints: PyOnceLock<Vec<Py<PyInt>>>,
+}
 
 /// `None`, `"all"`, or the spellings of the special tokens that a text may contain.
 #[derive(FromPyObject)]
@@ -53,7 +58,15 @@ type Located = (Vec<u32>, Vec<(usize, usize)>);
 impl Tokenizer {
     /// For the bindings of the store.
     pub fn inner(&self) -> &Arc<tokenizer::Tokenizer> {
-        &self.0
+        &self.core
+    }
+
+    fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
+        let ints = self.ints.get_or_try_init(py, || {
+            let count = u32::try_from(self.core.vocab_size()).unwrap_or(u32::MAX);
+            (0..count).map(|id| Ok(id.into_pyobject(py)?.unbind())).collect::<PyResult<_>>()
+        })?;
+        PyList::new(py, ids.iter().map(|&id| ints[id as usize].bind_borrowed(py)))
     }
 
     fn encode_text(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<Vec<u32>> {
@@ -61,7 +74,7 @@ impl Tokenizer {
         let text = text.as_ref();
         let work = || {
             let mut ids = Vec::with_capacity(text.len() / 4);
-            self.0.encode(text, allowed.get(), &mut ids).map(|()| ids)
+            self.core.encode(text, allowed.get(), &mut ids).map(|()| ids)
         };
         Ok(if text.len() < DETACH_BYTES { work() } else { py.detach(work) }.map_err(CoreError::from)?)
     }
@@ -74,7 +87,7 @@ impl Tokenizer {
     ) -> PyResult<Vec<Vec<u32>>> {
         let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-        Ok(py.detach(|| self.0.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
+        Ok(py.detach(|| self.core.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
     }
 }
 
@@ -142,11 +155,17 @@ impl Tokenizer {
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        Ok(py.detach(|| formats::save(&self.0, &path)).map_err(CoreError::from)?)
+        Ok(py.detach(|| formats::save(&self.core, &path)).map_err(CoreError::from)?)
     }
 
-    fn encode(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<Vec<u32>> {
-        self.encode_text(py, text, &allowed)
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyString>,
+        allowed: AllowedArgument,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ids = self.encode_text(py, text, &allowed)?;
+        self.list(py, &ids)
     }
 
     fn encode_to_numpy<'py>(
@@ -158,13 +177,13 @@ impl Tokenizer {
         Ok(self.encode_text(py, text, &allowed)?.into_pyarray(py))
     }
 
-    fn encode_batch(
+    fn encode_batch<'py>(
         &self,
-        py: Python<'_>,
-        texts: Vec<Bound<'_, PyString>>,
+        py: Python<'py>,
+        texts: Vec<Bound<'py, PyString>>,
         allowed: AllowedArgument,
-    ) -> PyResult<Vec<Vec<u32>>> {
-        self.encode_texts(py, &texts, &allowed)
+    ) -> PyResult<Vec<Bound<'py, PyList>>> {
+        self.encode_texts(py, &texts, &allowed)?.iter().map(|ids| self.list(py, ids)).collect()
     }
 
     fn encode_batch_to_numpy<'py>(
@@ -195,7 +214,7 @@ impl Tokenizer {
     ) -> PyResult<Located> {
         let text = text_of(text)?;
         let text = text.as_ref();
-        let (ids, spans) = py.detach(|| self.0.encode_with_offsets(text, allowed.get())).map_err(CoreError::from)?;
+        let (ids, spans) = py.detach(|| self.core.encode_with_offsets(text, allowed.get())).map_err(CoreError::from)?;
         Ok((ids, spans.into_iter().map(|span| (span.start, span.end)).collect()))
     }
 
@@ -204,32 +223,32 @@ impl Tokenizer {
     }
 
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>, skip_special_tokens: bool) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py.detach(|| self.0.decode(&ids, skip_special_tokens)).map_err(CoreError::from)?;
+        let bytes = py.detach(|| self.core.decode(&ids, skip_special_tokens)).map_err(CoreError::from)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     fn token_to_id(&self, token: &[u8]) -> Option<u32> {
-        self.0.token_to_id(token)
+        self.core.token_to_id(token)
     }
 
     fn id_to_token<'py>(&self, py: Python<'py>, id: u32) -> Option<Bound<'py, PyBytes>> {
-        self.0.token_bytes(id).map(|bytes| PyBytes::new(py, bytes))
+        self.core.token_bytes(id).map(|bytes| PyBytes::new(py, bytes))
     }
 
     #[getter]
     fn vocab_size(&self) -> usize {
-        self.0.vocab_size()
+        self.core.vocab_size()
     }
 
     #[getter]
     fn special_tokens(&self) -> Vec<(String, u32)> {
-        self.0.specials().iter().map(|special| (special.text.clone(), special.id)).collect()
+        self.core.specials().iter().map(|special| (special.text.clone(), special.id)).collect()
     }
 
     /// "bpe" or "word".
     #[getter]
     fn model(&self) -> &'static str {
-        match self.0.model() {
+        match self.core.model() {
             Model::Bpe(_) => "bpe",
             Model::Word(_) => "word",
         }
@@ -238,7 +257,7 @@ impl Tokenizer {
     /// The pattern's name or regular expression; for words "punctuation", "whitespace" or a regular expression.
     #[getter]
     fn pattern(&self) -> String {
-        match self.0.model() {
+        match self.core.model() {
             Model::Bpe(bpe) => bpe.pattern().name().unwrap_or(bpe.pattern().regex()).to_string(),
             Model::Word(word) => match word.split() {
                 WordSplit::Punctuation => "punctuation".into(),
@@ -251,7 +270,7 @@ impl Tokenizer {
     /// The merge list; `None` for words and for tokenizers of ranks.
     #[getter]
     fn merges(&self) -> Option<Vec<(u32, u32)>> {
-        match self.0.model() {
+        match self.core.model() {
             Model::Bpe(bpe) => match bpe.merges() {
                 Merges::List(list) => Some(list.iter().map(|merge| (merge.left, merge.right)).collect()),
                 Merges::Ranks => None,
@@ -262,14 +281,14 @@ impl Tokenizer {
 
     #[getter]
     fn fingerprint(&self) -> &str {
-        self.0.fingerprint()
+        self.core.fingerprint()
     }
 }
 
 /// Runs long work without the GIL.
 fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<tokenizer::Tokenizer> + Send) -> PyResult<Tokenizer> {
     let tokenizer = py.detach(work).map_err(CoreError::from)?;
-    Ok(Tokenizer(Arc::new(tokenizer)))
+    Ok(Tokenizer { core: Arc::new(tokenizer), ints: PyOnceLock::new() })
 }
 
 /// The pieces that `pattern` (a name or a regular expression) cuts `text` into.

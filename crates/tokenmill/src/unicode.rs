@@ -57,6 +57,8 @@ impl Class {
 
 /// Class of every code point in two levels: pages of 256, equal pages stored once (about 60 KiB in all).
 pub struct ClassTable {
+    /// The first 128 again, for one load.
+    ascii: [Class; 128],
     page_of: Vec<u16>,
     pages: Vec<[Class; 256]>,
 }
@@ -92,7 +94,9 @@ impl ClassTable {
                 classes[first as usize..=last as usize].fill(class);
             }
         }
-        let mut table = ClassTable { page_of: Vec::with_capacity(0x1100), pages: Vec::new() };
+        let mut ascii = [Class::Other; 128];
+        ascii.copy_from_slice(&classes[..128]);
+        let mut table = ClassTable { ascii, page_of: Vec::with_capacity(0x1100), pages: Vec::new() };
         for page in classes.chunks_exact(256) {
             let known = table.pages.iter().position(|other| other.as_slice() == page).unwrap_or_else(|| {
                 let mut copy = [Class::Other; 256];
@@ -151,7 +155,7 @@ impl<'a> ClassedText<'a> {
     pub fn at(&self, position: usize) -> Option<(Class, usize)> {
         let byte = *self.bytes().get(position)?;
         if byte < 0x80 {
-            return Some((self.table.pages[usize::from(self.table.page_of[0])][usize::from(byte)], position + 1));
+            return Some((self.table.ascii[usize::from(byte)], position + 1));
         }
         let character = self.text[position..].chars().next()?;
         Some((self.table.class(character), position + character.len_utf8()))

@@ -52,14 +52,15 @@ impl BpeModel {
     fn merge_piece(&self, piece: &[u8], place: &Place, scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
         let Scratch { cache, tokens, buffers } = scratch;
         tokens.clear();
-        match self.vocab.id(piece) {
-            Some(id) if self.whole_pieces => tokens.push(id),
-            _ => {
-                for &byte in piece {
-                    tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
-                }
-                merge(&self.pairs, piece, tokens, buffers);
+        if self.whole_pieces
+            && let Some(id) = self.vocab.id(piece)
+        {
+            tokens.push(id);
+        } else {
+            for &byte in piece {
+                tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
             }
+            merge(&self.pairs, piece, tokens, buffers);
         }
         cache.put(place, piece, tokens);
         ids.extend_from_slice(tokens);

@@ -141,7 +141,6 @@ impl Slots {
                 loop {
                     let slot = slots[place & (slots.len() - 1)];
                     if slot >> RANK_BITS == key {
-                        #[expect(clippy::cast_possible_truncation, reason = "24 bits remain")]
                         return (slot & ((1 << RANK_BITS) - 1)) as u32;
                     }
                     if slot == EMPTY {
