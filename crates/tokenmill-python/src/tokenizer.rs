@@ -28,7 +28,7 @@ const DETACH_BYTES: usize = 2 << 10;
 #[pyclass(frozen, module = "tokenmill._core")]
 pub struct Tokenizer {
     core: Arc<tokenizer::Tokenizer>,
-    /// An `int` for each id, made at the first list: filling a list with them takes half the time of making them anew.
+    /// An `int` for each ordinary id, made at the first list: filling a list with them takes half the time of making them anew.
     ints: PyOnceLock<Vec<Py<PyInt>>>,
 }
 
@@ -62,11 +62,17 @@ impl Tokenizer {
     }
 
     fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        let ints = self.ints.get_or_try_init(py, || {
-            let count = u32::try_from(self.core.vocab_size()).unwrap_or(u32::MAX);
-            (0..count).map(|id| Ok(id.into_pyobject(py)?.unbind())).collect::<PyResult<_>>()
-        })?;
-        PyList::new(py, ids.iter().map(|&id| ints[id as usize].bind_borrowed(py)))
+        let make = |id: u32| {
+            let Ok(int) = id.into_pyobject(py);
+            int
+        };
+        // Special tokens may lie far behind the vocabulary; theirs are made when they come.
+        let ints = self.ints.get_or_init(py, || {
+            let count = u32::try_from(self.core.vocab().len()).unwrap_or(u32::MAX);
+            (0..count).map(|id| make(id).unbind()).collect()
+        });
+        let int = |&id: &u32| ints.get(id as usize).map_or_else(|| make(id), |int| int.bind(py).clone());
+        PyList::new(py, ids.iter().map(int))
     }
 
     fn encode_text(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<Vec<u32>> {

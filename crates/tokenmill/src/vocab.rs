@@ -13,7 +13,7 @@ pub struct Vocab {
 }
 
 /// A file that names one token 4,000,000,000 must not make us allocate for the gap before it.
-pub(crate) const MAX_GAP: usize = 1 << 16;
+const MAX_GAP: usize = 1 << 16;
 
 impl Vocab {
     /// Builds the vocabulary. Tokens may come in any order; an id twice or an empty token is an error.
