@@ -50,7 +50,7 @@ format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can 
 	$(BIN)/ruff format $(CODE)
 	$(CARGO) fmt
 
-bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file
+bench: $(STAMPS)/bench $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file
 	@set -e; for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
 
@@ -78,6 +78,10 @@ $(STAMPS)/venv:
 
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 	$(PIP) install --group dev
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/dev
+	$(PIP) install --group bench
 	@touch $@
 
 $(STAMPS)/maturin: $(STAMPS)/venv

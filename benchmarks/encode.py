@@ -1,11 +1,11 @@
-"""Encoding against tiktoken and Hugging Face tokenizers: the same vocabulary, the same text, the same ids.
+"""Encoding against gigatoken, tiktoken and Hugging Face tokenizers: one vocabulary, one text, the same ids.
 
     python benchmarks/encode.py [--data PATH ...] [--megabytes MB] [--runs N] [--json OUT]
 
 The first pass over text that the process has not seen: what a corpus, which is encoded once, costs. "Calls"
 are one a document, in one thread; "batch" is one for all of them, with all threads. The results are lists of
-int unless the row says NumPy. tokenizers is so much slower that it gets the first megabytes only, as its row
-says.
+int unless the row says NumPy; gigatoken's calls give NumPy too. tokenizers is so much slower that it gets the
+first megabytes only, as its row says.
 """
 
 from __future__ import annotations
@@ -63,6 +63,17 @@ def tokenizers(folder: Path, vocabulary: str) -> Encoder:
     )
 
 
+def gigatoken(folder: Path, vocabulary: str) -> Encoder:
+    from gigatoken import Tokenizer
+
+    path = _inputs.vocabulary_path(folder, vocabulary)
+    if path.suffix == ".tiktoken":
+        tokenizer = Tokenizer.from_tiktoken(path)
+    else:
+        tokenizer = Tokenizer(_inputs.hugging_face_path(folder, vocabulary))
+    return Encoder(tokenizer.encode, tokenizer.encode_batch_list)
+
+
 def load(
     make: Callable[[Path, str], Encoder],
     vocabulary: str,
@@ -111,6 +122,7 @@ def cases(options: argparse.Namespace) -> Mapping[str, Mapping[str, Load]]:
     contenders = {
         "tokenmill": (tokenmill, False),
         "tokenmill, NumPy": (tokenmill_numpy, False),
+        "gigatoken": (gigatoken, False),
         "tiktoken": (tiktoken, False),
         slow: (tokenizers, True),
     }

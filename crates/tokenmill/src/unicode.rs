@@ -151,24 +151,28 @@ impl<'a> ClassedText<'a> {
     }
 
     /// Class and end of the character that starts at `position`; `None` at the end of the text.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, position: usize) -> Option<(Class, usize)> {
-        let byte = *self.bytes().get(position)?;
-        if byte < 0x80 {
-            return Some((self.table.ascii[usize::from(byte)], position + 1));
+        match *self.bytes().get(position)? {
+            byte @ 0..0x80 => Some((self.table.ascii[usize::from(byte)], position + 1)),
+            _ => self.wide_at(position),
         }
-        let character = self.text[position..].chars().next()?;
+    }
+
+    /// `at`, for a character outside ASCII: apart, so that `at` is small enough to stand in every loop.
+    fn wide_at(&self, position: usize) -> Option<(Class, usize)> {
+        let character = self.text.get(position..)?.chars().next()?;
         Some((self.table.class(character), position + character.len_utf8()))
     }
 
     /// The class at `position`, if it satisfies `wanted`.
-    #[inline]
+    #[inline(always)]
     pub fn is(&self, position: usize, wanted: impl Fn(Class) -> bool) -> bool {
         self.at(position).is_some_and(|(class, _)| wanted(class))
     }
 
     /// End of the longest run of characters from `position` that all satisfy `wanted`.
-    #[inline]
+    #[inline(always)]
     pub fn run(&self, mut position: usize, wanted: impl Fn(Class) -> bool) -> usize {
         while let Some((class, end)) = self.at(position)
             && wanted(class)

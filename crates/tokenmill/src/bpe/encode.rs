@@ -4,7 +4,19 @@ use super::BpeModel;
 use super::cache::{PieceCache, Place};
 use super::merge::{MergeBuffers, merge};
 use crate::error::{Error, Result};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+
+/// A load from beyond L2 takes as long as cutting a few pieces; a batch hides several.
+const BATCH: usize = 32;
+
+/// A piece that has been cut and not yet encoded.
+#[derive(Clone, Copy)]
+struct Pending {
+    start: usize,
+    end: usize,
+    place: Place,
+}
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
@@ -32,19 +44,41 @@ impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         let mut scratch = self.scratch.take();
-        let mut missing = Ok(());
-        let bytes = text.as_bytes();
-        let split = self.pattern.split(text, |range| {
-            let place = Place::of(bytes, range.start, range.end);
-            let piece = &bytes[range];
-            if !scratch.cache.get(&place, piece, ids)
-                && let Err(error) = self.merge_piece(piece, &place, &mut scratch, ids)
-            {
-                missing = Err(error);
-            }
-        });
+        let result = self.encode_with(text, &mut scratch, ids);
         self.scratch.put(scratch);
-        split.and(missing)
+        result
+    }
+
+    /// Cuts a batch of pieces ahead and asks for their cache lines before it looks at the first: the loads overlap,
+    /// where one after the other each would be waited for.
+    fn encode_with(&self, text: &str, scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+        let bytes = text.as_bytes();
+        let mut batch = [Pending { start: 0, end: 0, place: Place::Nowhere }; BATCH];
+        let mut waiting = 0;
+        let mut failed = Ok(());
+        self.pattern.split(text, |Range { start, end }| {
+            let place = Place::of(bytes, start, end);
+            scratch.cache.prefetch(&place);
+            batch[waiting] = Pending { start, end, place };
+            waiting += 1;
+            if waiting == BATCH {
+                if failed.is_ok() {
+                    failed = self.encode_batch(bytes, &batch, scratch, ids);
+                }
+                waiting = 0;
+            }
+        })?;
+        failed.and_then(|()| self.encode_batch(bytes, &batch[..waiting], scratch, ids))
+    }
+
+    fn encode_batch(&self, text: &[u8], batch: &[Pending], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+        for Pending { start, end, place } in batch {
+            let piece = &text[*start..*end];
+            if !scratch.cache.get(place, piece, ids) {
+                self.merge_piece(piece, place, scratch, ids)?;
+            }
+        }
+        Ok(())
     }
 
     /// The way of a piece that is not in the cache.
