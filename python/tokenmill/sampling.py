@@ -197,7 +197,7 @@ class Windows:
         array.
 
     Raises ValueError where the data is too short for one window (max_length tokens or fewer, unless
-    tail="pad"). Works with torch.utils.data.DataLoader, its worker processes included.
+    tail="pad"). Follows the map-style protocol of torch.utils.data (len, items, batches of items; picklable).
     """
 
     def __init__(

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Where in an input something was found: a file (or `<stdin>`, `<texts>`), a 1-based line or row, a 0-based byte.
+/// Where in an input something was found: a file (or `<stdin>`, `<texts>`), a 1-based line, a 0-based byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The input as the user named it.
     pub input: String,
-    /// 1-based line (files of lines) or row (iterables, Arrow), where there is one.
+    /// 1-based line, where the input has lines. (Rows of iterables and Arrow are named in `input`, from 0.)
     pub line: Option<u64>,
     /// 0-based byte offset in the input (after decompression), where there is one.
     pub byte: Option<u64>,
