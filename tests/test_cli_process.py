@@ -33,23 +33,34 @@ def tokenizer(tmp_path: Path, verdict_path: Path) -> Path:
     return path
 
 
-def interrupt_after_the_first_progress_line(args: list[str], cwd: Path) -> tuple[int, list[str]]:
-    """Exit code and lines of stderr of a verb that reads records without end from stdin."""
+def interrupt_after_the_first_progress_line(
+    args: list[str], cwd: Path, fed: bool = True
+) -> tuple[int, list[str]]:
+    """Exit code and lines of stderr of a verb whose stdin has records without end, or (not `fed`) none."""
     process = subprocess.Popen(
         [*COMMAND, *args], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     assert process.stdin is not None and process.stderr is not None
     feeder = threading.Thread(target=feed, args=(process.stdin,))
-    feeder.start()
+    if fed:
+        feeder.start()
     lines = [process.stderr.readline().decode()]
     process.send_signal(signal.SIGINT)
     lines += process.stderr.read().decode().splitlines(keepends=True)
     code = process.wait()
-    feeder.join()
+    if fed:
+        feeder.join()
     process.stderr.close()
     with suppress(BrokenPipeError):
         process.stdin.close()
     return code, lines
+
+
+def test_ctrl_c_ends_the_wait_for_input_that_never_comes(tokenizer: Path, tmp_path: Path) -> None:
+    args = ["prepare", "-", "--format", "jsonl", "-t", str(tokenizer), "-o", "out.tm"]
+    code, lines = interrupt_after_the_first_progress_line(args, tmp_path, fed=False)
+    assert code == 130
+    assert lines[-1] == "interrupted: out.tm was not made; nothing is left of it\n"
 
 
 def test_ctrl_c_while_preparing_leaves_nothing_and_says_so(tokenizer: Path, tmp_path: Path) -> None:
