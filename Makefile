@@ -33,7 +33,7 @@ test-long: $(STAMPS)/dev $(STAMPS)/extension  ## only the tests that take minute
 	$(CARGO) test --locked --release -p tokenmill -- --ignored --skip six
 	$(BIN)/python -m pytest -m long
 
-tuples:  ## the splitters on every string of six representative characters; hours
+tuples:  ## the splitters on every string of six representative characters; half an hour
 	$(CARGO) test --locked --release -p tokenmill --test split_oracle -- --ignored six
 
 lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both languages; changes nothing
