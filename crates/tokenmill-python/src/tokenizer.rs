@@ -136,11 +136,7 @@ impl Tokenizer {
         max_vocab: Option<u32>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let split = match split {
-            "punctuation" => WordSplit::Punctuation,
-            "whitespace" => WordSplit::Whitespace,
-            regex => WordSplit::Regex(regex.into()),
-        };
+        let split = WordSplit::parse(split);
         let options = WordTrainOptions { split, special_tokens, unknown_token, min_frequency, max_vocab };
         let mut source = source.take()?;
         let monitor = PyMonitor::new(progress);
@@ -262,14 +258,10 @@ impl Tokenizer {
 
     /// The pattern's name or regular expression; for words "punctuation", "whitespace" or a regular expression.
     #[getter]
-    fn pattern(&self) -> String {
+    fn pattern(&self) -> &str {
         match self.core.model() {
-            Model::Bpe(bpe) => bpe.pattern().name().unwrap_or(bpe.pattern().regex()).to_string(),
-            Model::Word(word) => match word.split() {
-                WordSplit::Punctuation => "punctuation".into(),
-                WordSplit::Whitespace => "whitespace".into(),
-                WordSplit::Regex(source) => source.clone(),
-            },
+            Model::Bpe(bpe) => bpe.pattern().name_or_regex(),
+            Model::Word(word) => word.split().name_or_regex(),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod error;
 pub mod formats;
 pub mod fs;
 pub mod gather;
+pub mod hex;
 pub mod monitor;
 pub mod sample;
 pub mod special;

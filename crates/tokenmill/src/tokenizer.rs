@@ -2,10 +2,11 @@
 
 use crate::bpe::{BpeModel, Merges};
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use crate::special::{Allowed, Part, Specials};
 use crate::threads;
 use crate::vocab::{SpecialToken, Vocab};
-use crate::word::{WordModel, WordSplit};
+use crate::word::WordModel;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -179,7 +180,7 @@ impl Tokenizer {
             match &self.model {
                 Model::Bpe(bpe) => {
                     hash.field(b"bpe");
-                    hash.field(bpe.pattern().name().unwrap_or(bpe.pattern().regex()).as_bytes());
+                    hash.field(bpe.pattern().name_or_regex().as_bytes());
                     hash.field(&[u8::from(bpe.whole_pieces())]);
                     match bpe.merges() {
                         Merges::Ranks => hash.field(b"ranks"),
@@ -193,11 +194,7 @@ impl Tokenizer {
                 }
                 Model::Word(word) => {
                     hash.field(b"word");
-                    hash.field(match word.split() {
-                        WordSplit::Punctuation => b"punctuation".as_slice(),
-                        WordSplit::Whitespace => b"whitespace",
-                        WordSplit::Regex(source) => source.as_bytes(),
-                    });
+                    hash.field(word.split().name_or_regex().as_bytes());
                     hash.numbers(word.unknown().as_slice());
                 }
             }
@@ -210,7 +207,7 @@ impl Tokenizer {
                 hash.numbers(&[special.id, u32::from(special.always)]);
                 hash.field(special.text.as_bytes());
             }
-            hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+            to_hex(&hash.0.finalize())
         })
     }
 }

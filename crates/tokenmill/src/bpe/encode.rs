@@ -63,15 +63,15 @@ impl BpeModel {
             waiting += 1;
             if waiting == BATCH {
                 if failed.is_ok() {
-                    failed = self.encode_batch(bytes, &batch, scratch, ids);
+                    failed = self.encode_pieces(bytes, &batch, scratch, ids);
                 }
                 waiting = 0;
             }
         })?;
-        failed.and_then(|()| self.encode_batch(bytes, &batch[..waiting], scratch, ids))
+        failed.and_then(|()| self.encode_pieces(bytes, &batch[..waiting], scratch, ids))
     }
 
-    fn encode_batch(&self, text: &[u8], batch: &[Pending], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_pieces(&self, text: &[u8], batch: &[Pending], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
         for Pending { start, end, place } in batch {
             let piece = &text[*start..*end];
             if !scratch.cache.get(place, piece, ids) {

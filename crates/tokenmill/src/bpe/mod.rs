@@ -43,8 +43,7 @@ pub struct BpeModel {
     vocab: Vocab,
     merges: Merges,
     whole_pieces: bool,
-    /// The token of each single byte, where there is one.
-    byte_ids: Box<[Option<u32>; 256]>,
+    byte_ids: Box<ByteIds>,
     pairs: PairTable,
     scratch: ScratchPool,
 }
@@ -53,16 +52,13 @@ impl BpeModel {
     /// Checks that the parts fit together. `whole_pieces`: a piece that is a token is that token, whatever the
     /// merges say (tiktoken always, Hugging Face's `ignore_merges`).
     pub fn new(pattern: Pattern, vocab: Vocab, merges: Merges, whole_pieces: bool) -> Result<BpeModel> {
-        let mut byte_ids = Box::new([None; 256]);
-        for (byte, slot) in (0..=u8::MAX).zip(byte_ids.iter_mut()) {
-            *slot = vocab.id(&[byte]);
-        }
+        let byte_ids = Box::new(byte_ids(&vocab));
         let pairs = match &merges {
             Merges::List(list) => {
                 check_merges(&vocab, list)?;
-                PairTable::from_list(list, &vocab)?
+                PairTable::from_list(list, &byte_ids)?
             }
-            Merges::Ranks => PairTable::from_ranks(&vocab),
+            Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids),
         };
         Ok(BpeModel { pattern, vocab, merges, whole_pieces, byte_ids, pairs, scratch: ScratchPool::default() })
     }
@@ -86,6 +82,17 @@ impl BpeModel {
     pub fn whole_pieces(&self) -> bool {
         self.whole_pieces
     }
+}
+
+/// The token of each single byte, where there is one.
+type ByteIds = [Option<u32>; 256];
+
+fn byte_ids(vocab: &Vocab) -> ByteIds {
+    let mut ids = [None; 256];
+    for (byte, id) in (0..=u8::MAX).zip(&mut ids) {
+        *id = vocab.id(&[byte]);
+    }
+    ids
 }
 
 /// Every merge must name tokens that exist, and make what it says.

@@ -1,6 +1,6 @@
 //! Which pair of tokens merges, and when: one table for both merge rules.
 
-use super::Merge;
+use super::{ByteIds, Merge};
 use crate::error::{Error, Result};
 use crate::vocab::Vocab;
 use rustc_hash::FxHashMap;
@@ -20,7 +20,7 @@ pub(super) struct PairTable {
 
 impl PairTable {
     /// Merge-list rule: the rank is the place in the list.
-    pub(super) fn from_list(list: &[Merge], vocab: &Vocab) -> Result<PairTable> {
+    pub(super) fn from_list(list: &[Merge], byte_ids: &ByteIds) -> Result<PairTable> {
         let mut entries = FxHashMap::with_capacity_and_hasher(list.len(), rustc_hash::FxBuildHasher);
         for (rank, merge) in (0..NEVER).zip(list) {
             if entries.insert((merge.left, merge.right), rank).is_some() {
@@ -33,11 +33,11 @@ impl PairTable {
             }
         }
         let entries = entries.into_iter().collect();
-        Ok(PairTable::new(entries, Some(list.iter().map(|merge| merge.id).collect()), vocab))
+        Ok(PairTable::new(entries, Some(list.iter().map(|merge| merge.id).collect()), byte_ids))
     }
 
     /// Rank rule: every way to cut a token into two tokens is a pair, its rank the token's id.
-    pub(super) fn from_ranks(vocab: &Vocab) -> PairTable {
+    pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> PairTable {
         let mut entries = Vec::with_capacity(vocab.len() * 4);
         for (id, bytes) in vocab.iter() {
             // A second id for the same bytes is never made.
@@ -52,15 +52,14 @@ impl PairTable {
                 }
             }
         }
-        PairTable::new(entries, None, vocab)
+        PairTable::new(entries, None, byte_ids)
     }
 
-    fn new(entries: Vec<((u32, u32), u32)>, ids: Option<Vec<u32>>, vocab: &Vocab) -> PairTable {
+    fn new(entries: Vec<((u32, u32), u32)>, ids: Option<Vec<u32>>, byte_ids: &ByteIds) -> PairTable {
         let slots = Slots::new(entries);
         let mut bytes = vec![NEVER; 1 << 16].into_boxed_slice();
-        let single: Vec<Option<u32>> = (0..=u8::MAX).map(|byte| vocab.id(&[byte])).collect();
-        for (left, left_id) in single.iter().enumerate() {
-            for (right, right_id) in single.iter().enumerate() {
+        for (left, left_id) in byte_ids.iter().enumerate() {
+            for (right, right_id) in byte_ids.iter().enumerate() {
                 if let (Some(left_id), Some(right_id)) = (left_id, right_id) {
                     bytes[left << 8 | right] = slots.get(*left_id, *right_id);
                 }

@@ -1,9 +1,9 @@
 //! Bytes from the disk: counted and hashed as they lie there, then decompressed.
 
+use crate::hex::to_hex;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
-use std::fmt::Write as _;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -82,7 +82,7 @@ impl<'a> Hashed<'a> {
 
     /// The SHA-256 of all bytes read.
     pub(super) fn finish(self) -> String {
-        hexadecimal(&self.sha256.finalize())
+        to_hex(&self.sha256.finalize())
     }
 }
 
@@ -93,13 +93,4 @@ impl Read for Hashed<'_> {
         self.count.set(self.count.get() + read as u64);
         Ok(read)
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,7 +1,7 @@
 //! Texts from a program (an iterable, an Arrow column) as blocks of about 1 MiB.
 
-use super::compressed::hexadecimal;
 use super::{Block, InputRecord, Layout, PositionUnit};
+use crate::hex::to_hex;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl TextBlocks {
             name: self.name.to_string(),
             position: PositionUnit::Row,
             bytes: self.total,
-            sha256: hexadecimal(&self.sha256.clone().finalize()),
+            sha256: to_hex(&self.sha256.clone().finalize()),
         }
     }
 }

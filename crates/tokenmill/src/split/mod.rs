@@ -133,6 +133,11 @@ impl Pattern {
         }
     }
 
+    /// What [`Pattern::parse`] gives this pattern for: its name, where it has one.
+    pub fn name_or_regex(&self) -> &str {
+        self.name().unwrap_or(self.regex())
+    }
+
     /// The same pattern for Oniguruma, the engine of Hugging Face tokenizers.
     pub fn hugging_face_regex(&self) -> &str {
         match &self.0 {

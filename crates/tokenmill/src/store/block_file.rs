@@ -1,8 +1,9 @@
 //! A file that is hashed block by block while it is written.
 
 use super::manifest::FileRecord;
-use super::sealed::{sha256, to_hex};
+use super::sealed::sha256;
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

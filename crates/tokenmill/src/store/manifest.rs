@@ -1,9 +1,10 @@
 //! What manifest.json and the shard records say, and the checks that make their numbers safe to use.
 
-use super::sealed::{self, Hash, from_hex, sha256, to_hex};
+use super::sealed::{self, Hash, from_hex, sha256};
 use super::{BLOCK_BYTES, MANIFEST};
 use crate::documents::InputRecord;
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

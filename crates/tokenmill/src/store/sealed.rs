@@ -9,6 +9,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -25,11 +26,6 @@ const AFTER: &[u8] = b"\"\n}\n";
 /// SHA-256 of `bytes`.
 pub(super) fn sha256(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
-}
-
-/// Lowercase hexadecimal, as `sha256sum` prints it.
-pub(super) fn to_hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest that 64 lowercase hexadecimal digits stand for.

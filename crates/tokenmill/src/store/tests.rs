@@ -24,7 +24,7 @@ fn inputs(count: usize) -> Vec<InputRecord> {
         name: format!("{i}.txt"),
         position: PositionUnit::Byte,
         bytes: 10,
-        sha256: sealed::to_hex(&sealed::sha256(&[])),
+        sha256: crate::hex::to_hex(&sealed::sha256(&[])),
     };
     (0..count).map(input).collect()
 }

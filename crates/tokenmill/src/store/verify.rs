@@ -1,11 +1,12 @@
 //! Checks every byte of a store and says what is wrong, where. Does not stop at the first problem.
 
 use super::manifest::{CHANGED, Manifest, ShardEntry, ShardRecord, record_name};
-use super::sealed::{self, Hash, from_hex, sha256, to_hex};
+use super::sealed::{self, Hash, from_hex, sha256};
 use super::verify_blocks::{BlockTask, FileTask};
 use super::{MANIFEST, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
+use crate::hex::to_hex;
 use crate::monitor::{Monitor, Progress};
 use crate::threads;
 use rayon::prelude::*;

@@ -2,11 +2,12 @@
 
 use super::block_file::BlockFile;
 use super::manifest::{Dtype, Manifest, ShardEntry, ShardRecord, record_name, shard_name};
-use super::sealed::{self, sha256, to_hex};
+use super::sealed::{self, sha256};
 use super::{MANIFEST, ShardFile, TOKENIZER};
 use crate::documents::InputRecord;
 use crate::error::{Error, Result};
 use crate::fs::{sync_folder, temporary_beside};
+use crate::hex::to_hex;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 

@@ -28,6 +28,24 @@ const PUNCTUATION: &str = r"-{2,}|[\p{P}\p{S}&&[^-]]|\s";
 const WHITESPACE: &str = r"\s+";
 
 impl WordSplit {
+    /// "punctuation", "whitespace", or a regular expression.
+    pub fn parse(name_or_regex: &str) -> WordSplit {
+        match name_or_regex {
+            "punctuation" => WordSplit::Punctuation,
+            "whitespace" => WordSplit::Whitespace,
+            regex => WordSplit::Regex(regex.into()),
+        }
+    }
+
+    /// What [`WordSplit::parse`] gives this split for.
+    pub fn name_or_regex(&self) -> &str {
+        match self {
+            WordSplit::Punctuation => "punctuation",
+            WordSplit::Whitespace => "whitespace",
+            WordSplit::Regex(source) => source,
+        }
+    }
+
     /// The delimiters as a regular expression that Rust's regex engines and Oniguruma read alike.
     pub fn regex(&self) -> &str {
         match self {
