@@ -67,15 +67,19 @@ impl WordCutter {
 
     /// Calls `word` with the byte range of each word.
     pub(crate) fn cut(&self, text: &str, mut word: impl FnMut(Range<usize>)) -> Result<()> {
-        self.0.split(text, |range| {
-            let part = &text[range.clone()];
+        let mut pieces = self.0.pieces(text);
+        let mut begin = 0;
+        while let Some(end) = pieces.next_end()? {
+            let part = &text[begin..end];
             // `trim` strips the White_Space property, which is `\s` in both engines.
-            let start = range.start + (part.len() - part.trim_start().len());
+            let start = begin + (part.len() - part.trim_start().len());
             let stripped = part.trim();
             if !stripped.is_empty() {
                 word(start..start + stripped.len());
             }
-        })
+            begin = end;
+        }
+        Ok(())
     }
 }
 
