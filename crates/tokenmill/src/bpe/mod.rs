@@ -4,17 +4,24 @@
 //! text ─ split::Pattern ─► pieces ─ cache ─ merge ─► ids
 //! ```
 
+mod bridge;
 mod cache;
 mod encode;
+mod key;
 mod merge;
+mod output;
 mod pairs;
 pub mod train;
+
+pub use output::{Count, Output};
 
 use crate::error::{Error, Result};
 use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
+use bridge::Bridges;
 use encode::ScratchPool;
 use pairs::PairTable;
+use std::sync::OnceLock;
 
 /// One learned merge: `left` and `right` side by side become `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +52,8 @@ pub struct BpeModel {
     whole_pieces: bool,
     byte_ids: Box<ByteIds>,
     pairs: PairTable,
+    /// Made for the first long piece outside ASCII.
+    bridges: OnceLock<Bridges>,
     scratch: ScratchPool,
 }
 
@@ -60,7 +69,20 @@ impl BpeModel {
             }
             Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids),
         };
-        Ok(BpeModel { pattern, vocab, merges, whole_pieces, byte_ids, pairs, scratch: ScratchPool::default() })
+        Ok(BpeModel {
+            pattern,
+            vocab,
+            merges,
+            whole_pieces,
+            byte_ids,
+            pairs,
+            bridges: OnceLock::new(),
+            scratch: ScratchPool::default(),
+        })
+    }
+
+    fn bridges(&self) -> &Bridges {
+        self.bridges.get_or_init(|| Bridges::new(&self.vocab))
     }
 
     /// How text is cut into pieces.

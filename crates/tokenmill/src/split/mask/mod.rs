@@ -27,7 +27,7 @@ const WINDOW: usize = 64;
 /// Ends of pieces, as many as a batch holds. A window adds at most 64, and writes 8 at a time.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    ends: [usize; Ends::ENOUGH + 2 * WINDOW],
+    ends: [usize; Ends::MOST],
     len: usize,
 }
 
@@ -35,8 +35,11 @@ impl Ends {
     /// A batch is full at this many: their keys and places stay in the L1 cache, and the loads of a batch overlap.
     const ENOUGH: usize = 64;
 
+    /// A window more, and what is written beyond it.
+    pub(crate) const MOST: usize = Ends::ENOUGH + 2 * WINDOW;
+
     pub(crate) fn new() -> Ends {
-        Ends { ends: [0; Ends::ENOUGH + 2 * WINDOW], len: 0 }
+        Ends { ends: [0; Ends::MOST], len: 0 }
     }
 
     pub(crate) fn as_slice(&self) -> &[usize] {
