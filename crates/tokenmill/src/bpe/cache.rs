@@ -30,9 +30,12 @@ const MAX_LONG: usize = 1 << 15;
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
-/// Ids are kept in 24 bits, beside their number in the first one's top byte.
+/// Ids of short pieces are kept in 24 bits of 32; the number of them is in the top byte.
 const ID_BITS: u32 = 24;
-const ID_MASK: u32 = (1 << ID_BITS) - 1;
+const IDS: u128 = u128::from_le_bytes([255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0]);
+const COUNT_AT: u32 = 120;
+/// Instead of that number: the piece is known, but not here, as it has more ids.
+const ELSEWHERE: u128 = 0xFF;
 
 /// A cache line: two pieces, the newer first; a third throws the older out.
 #[derive(Clone, Copy)]
@@ -40,7 +43,7 @@ const ID_MASK: u32 = (1 << ID_BITS) - 1;
 struct Bucket {
     /// 0: free. No piece is empty, so no key is 0.
     keys: [u128; 2],
-    ids: [[u32; SHORT_IDS]; 2],
+    ids: [u128; 2],
 }
 
 // SAFETY: 64 bytes of integers.
@@ -65,6 +68,15 @@ struct LinePair([Line; 2]);
 unsafe impl Plain for LinePair {}
 
 const COUNT_SHIFT: u32 = 16;
+
+/// What a look at the short pieces says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Yes,
+    /// Among the medium or the long ones, if it is still there.
+    Elsewhere,
+    No,
+}
 
 /// The cache of one thread and one tokenizer.
 pub(super) struct PieceCache {
@@ -114,18 +126,21 @@ impl PieceCache {
         prefetch(&self.medium[place(hash, self.medium.len())]);
     }
 
-    /// Appends the ids of a piece of up to 15 bytes; `false` if they are not known, or more than 4.
+    /// Appends the ids of a piece of up to 15 bytes, if they are known.
     #[inline(always)]
-    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> bool {
-        let Bucket { keys, ids: known } = &self.short[place(hash, self.short.len())];
-        let second = keys[1] == key;
-        if second || keys[0] == key {
-            let found = known[usize::from(second)];
-            // Their number is in the top byte of the first.
-            ids.push_four(found.map(|id| id & ID_MASK), (found[0] >> ID_BITS) as usize);
-            return true;
+    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> Found {
+        let bucket = &self.short[place(hash, self.short.len())];
+        let second = bucket.keys[1] == key;
+        if second || bucket.keys[0] == key {
+            let found = bucket.ids[usize::from(second)];
+            let count = (found >> COUNT_AT) as usize;
+            if count <= SHORT_IDS {
+                ids.push_four(found & IDS, count);
+                return Found::Yes;
+            }
+            return Found::Elsewhere;
         }
-        false
+        Found::No
     }
 
     /// Appends the ids of a piece of up to 32 bytes.
@@ -148,9 +163,15 @@ impl PieceCache {
 
     /// Remembers what a piece became. Of parts only those up to 32 bytes are kept.
     pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
-        if piece.len() <= SHORT && became.len() <= SHORT_IDS && became.iter().all(|id| *id <= ID_MASK) {
-            self.put_short(key::short(piece, 0, piece.len(), kind), became);
-        } else if piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS {
+        if piece.len() <= SHORT {
+            let key = key::short(piece, 0, piece.len(), kind);
+            if became.len() <= SHORT_IDS && became.iter().all(|id| *id < 1 << ID_BITS) {
+                let ids = became.iter().rev().fold(0, |ids, id| ids << 32 | u128::from(*id));
+                return self.put_short(key, ids | (became.len() as u128) << COUNT_AT);
+            }
+            self.put_short(key, ELSEWHERE << COUNT_AT);
+        }
+        if piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS {
             self.put_medium(Medium::of(piece, kind), became);
         } else if piece.len() <= LONG && kind == Kind::Whole {
             if self.long.len() >= MAX_LONG {
@@ -160,7 +181,7 @@ impl PieceCache {
         }
     }
 
-    fn put_short(&mut self, key: u128, became: &[u32]) {
+    fn put_short(&mut self, key: u128, ids: u128) {
         if self.num_short >= self.short.len() && self.short.len() < MAX_BUCKETS {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
@@ -172,15 +193,11 @@ impl PieceCache {
                 }
             }
         }
-        let mut ids = [0; SHORT_IDS];
-        ids[..became.len()].copy_from_slice(became);
-        // At most 4.
-        ids[0] |= (became.len() as u32) << ID_BITS;
         self.insert_short(key, ids);
         self.num_short += 1;
     }
 
-    fn insert_short(&mut self, key: u128, ids: [u32; SHORT_IDS]) {
+    fn insert_short(&mut self, key: u128, ids: u128) {
         let place = place(self.secrets.hash_short(key), self.short.len());
         let bucket = &mut self.short[place];
         bucket.keys = [key, bucket.keys[0]];
@@ -244,7 +261,7 @@ mod tests {
         let secrets = cache.secrets();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.get_short(key, secrets.hash_short(key), &mut ids)
+            cache.get_short(key, secrets.hash_short(key), &mut ids) == Found::Yes
         } else {
             false
         };
@@ -273,7 +290,7 @@ mod tests {
     fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
         let mut cache = PieceCache::default();
         for number in 0..3_u32 << 20 {
-            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & ID_MASK]);
+            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
                 cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 7]);
             }

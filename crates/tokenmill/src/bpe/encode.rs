@@ -6,7 +6,7 @@
 //! ```
 
 use super::BpeModel;
-use super::cache::PieceCache;
+use super::cache::{Found, PieceCache};
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
@@ -89,15 +89,9 @@ impl BpeModel {
             ids.make_room(4 * ends.len());
             for ((&end, &key), &hash) in ends.iter().zip(&keys.short).zip(&keys.hashes) {
                 let length = end - start;
-                let found = if length <= SHORT {
-                    scratch.cache.get_short(key, hash, ids)
-                } else if length <= MEDIUM {
-                    scratch.cache.get_medium(&Medium::of(&text[start..end], Kind::Whole), hash, ids)
-                } else {
-                    false
-                };
-                if !found {
-                    self.encode_piece(&text[start..end], scratch, ids)?;
+                let found = if length <= SHORT { scratch.cache.get_short(key, hash, ids) } else { Found::Elsewhere };
+                if found != Found::Yes {
+                    self.encode_piece(&text[start..end], found, scratch, ids)?;
                 }
                 start = end;
             }
@@ -105,21 +99,17 @@ impl BpeModel {
         Ok(())
     }
 
-    /// The way of a piece that the first look did not find.
+    /// The way of a piece that is not among the short ones.
     #[inline(never)]
-    fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+    fn encode_piece<O: Output>(&self, piece: &[u8], found: Found, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let Scratch { cache, tokens, part, buffers } = scratch;
-        let found = match piece.len() {
-            // With more ids than the cache of short pieces holds.
-            ..=SHORT => {
-                let key = Medium::of(piece, Kind::Whole);
-                cache.get_medium(&key, cache.secrets().hash_medium(&key), ids)
+        if found == Found::Elsewhere {
+            let key = (piece.len() <= MEDIUM).then(|| Medium::of(piece, Kind::Whole));
+            if key.is_some_and(|key| cache.get_medium(&key, cache.secrets().hash_medium(&key), ids))
+                || cache.get_long(piece, ids)
+            {
+                return Ok(());
             }
-            ..=MEDIUM => false,
-            _ => cache.get_long(piece, ids),
-        };
-        if found {
-            return Ok(());
         }
         tokens.clear();
         if self.whole_pieces
@@ -128,6 +118,11 @@ impl BpeModel {
             tokens.push(id);
         } else if piece.len() >= BRIDGED && !piece.is_ascii() {
             self.merge_parts(piece, cache, tokens, part, buffers)?;
+            if piece.len() > MEDIUM {
+                // Its parts are kept; sentences do not come again.
+                ids.push_all(tokens);
+                return Ok(());
+            }
         } else {
             self.merge_into(piece, tokens, buffers)?;
         }
@@ -153,7 +148,7 @@ impl BpeModel {
             }
             let found = if part.len() <= SHORT {
                 let key = key::short(piece, start, part.len(), Kind::Part);
-                cache.get_short(key, cache.secrets().hash_short(key), tokens)
+                cache.get_short(key, cache.secrets().hash_short(key), tokens) == Found::Yes
             } else {
                 false
             };

@@ -5,7 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Up to this many tokens a scan for the minimum beats a heap (nearly all pieces: English words have 1 to 10 bytes).
-const SCAN_LIMIT: usize = 64;
+pub(super) const SCAN_LIMIT: usize = 64;
+/// And nearly all pieces have no more than this.
+const FEW: usize = 16;
 
 /// Buffers that outlive a piece.
 #[derive(Debug, Default)]
@@ -17,40 +19,100 @@ pub(super) struct MergeBuffers {
 
 /// Merges `tokens`, which are those of the single bytes of `piece`, in place.
 pub(super) fn merge(pairs: &PairTable, piece: &[u8], tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) {
-    let ranks = &mut buffers.ranks;
-    ranks.clear();
-    ranks.extend(piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1])));
-    if tokens.len() <= SCAN_LIMIT {
-        merge_by_scan(pairs, tokens, ranks);
-    } else {
-        merge_by_heap(pairs, tokens, buffers);
+    let ranks = piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1]));
+    match tokens.len() {
+        0 | 1 => {}
+        2..=FEW => merge_by_scan::<FEW>(pairs, tokens, ranks),
+        ..=SCAN_LIMIT => merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks),
+        _ => {
+            buffers.ranks.clear();
+            buffers.ranks.extend(ranks);
+            merge_by_heap(pairs, tokens, buffers);
+        }
     }
 }
 
-/// O(n²) with a tiny constant. `ranks[i]` is that of tokens `i` and `i + 1`.
-fn merge_by_scan(pairs: &PairTable, tokens: &mut Vec<u32>, ranks: &mut Vec<u32>) {
+/// O(n²) with a tiny constant, for up to `N` tokens, of which `ranks` are those of each with the next. Nothing is moved,
+/// and every scan for the minimum looks at `N` places, used or not: a loop whose end can be predicted.
+fn merge_by_scan<const N: usize>(pairs: &PairTable, tokens: &mut Vec<u32>, ranks: impl Iterator<Item = u32>) {
+    let count = tokens.len();
+    // Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
+    // nor has one that was merged into the token before it. One more of each, so that the last has neighbours too.
+    let mut ranked = [NOTHING; N];
+    for (place, (entry, rank)) in ranked.iter_mut().zip(ranks).enumerate() {
+        *entry = rank_at::<N>(rank, place);
+    }
+    let (mut previous, mut next) = (PREVIOUS, NEXT);
     loop {
-        let mut best = (NEVER, 0);
-        for (position, &rank) in ranks.iter().enumerate() {
-            if rank < best.0 {
-                best = (rank, position);
-            }
+        let best = least(&ranked);
+        if best >= rank_at::<N>(NEVER, 0) {
+            break;
         }
-        let (rank, position) = best;
-        if rank == NEVER {
-            return;
+        let (rank, place) = ((best / N as u64) as u32, (best % N as u64) as usize);
+        let merged = usize::from(next[place]);
+        let after = usize::from(next[merged]);
+        let token = pairs.id(rank);
+        tokens[place] = token;
+        next[place] = after as u8;
+        previous[after] = place as u8;
+        ranked[merged % N] = NOTHING;
+        ranked[place] = NOTHING;
+        if after < count {
+            ranked[place] = rank_at::<N>(pairs.rank(token, tokens[after]), place);
         }
-        tokens[position] = pairs.id(rank);
-        tokens.remove(position + 1);
-        ranks.remove(position);
-        if position > 0 {
-            ranks[position - 1] = pairs.rank(tokens[position - 1], tokens[position]);
-        }
-        if position < ranks.len() {
-            ranks[position] = pairs.rank(tokens[position], tokens[position + 1]);
+        if place > 0 {
+            let before = usize::from(previous[place]);
+            ranked[before] = rank_at::<N>(pairs.rank(tokens[before], token), before);
         }
     }
+    let (mut place, mut kept) = (0, 0);
+    while place < count {
+        tokens[kept] = tokens[place];
+        kept += 1;
+        place = usize::from(next[place]);
+    }
+    tokens.truncate(kept);
 }
+
+const NOTHING: u64 = u64::MAX;
+
+/// `NEVER` at any place is more than any rank at any place.
+#[inline(always)]
+fn rank_at<const N: usize>(rank: u32, place: usize) -> u64 {
+    u64::from(rank) * N as u64 + place as u64
+}
+
+/// In four strands, so that no comparison waits for the one before it.
+#[inline(always)]
+fn least<const N: usize>(ranked: &[u64; N]) -> u64 {
+    let mut least = [NOTHING; 4];
+    for four in ranked.chunks_exact(4) {
+        for (least, &other) in least.iter_mut().zip(four) {
+            *least = other.min(*least);
+        }
+    }
+    least[0].min(least[1]).min(least[2].min(least[3]))
+}
+
+/// The neighbours of each place before anything has been merged.
+const PREVIOUS: [u8; SCAN_LIMIT + 1] = {
+    let mut previous = [0; SCAN_LIMIT + 1];
+    let mut place = 1;
+    while place <= SCAN_LIMIT {
+        previous[place] = place as u8 - 1;
+        place += 1;
+    }
+    previous
+};
+const NEXT: [u8; SCAN_LIMIT + 1] = {
+    let mut next = [0; SCAN_LIMIT + 1];
+    let mut place = 0;
+    while place <= SCAN_LIMIT {
+        next[place] = place as u8 + 1;
+        place += 1;
+    }
+    next
+};
 
 /// A token in a linked list over the places of the piece's first tokens.
 #[derive(Debug, Clone, Copy)]
@@ -120,9 +182,15 @@ pub(super) mod tests_support {
         tokens.windows(2).map(|pair| pairs.rank(pair[0], pair[1])).collect()
     }
 
+    /// Both sizes where both can.
     pub(in crate::bpe) fn scan(pairs: &PairTable, tokens: &mut Vec<u32>) {
-        let mut ranks = ranks(pairs, tokens);
-        merge_by_scan(pairs, tokens, &mut ranks);
+        let ranks = ranks(pairs, tokens);
+        let mut few = (tokens.len() <= FEW).then(|| tokens.clone());
+        merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks.iter().copied());
+        if let Some(few) = &mut few {
+            merge_by_scan::<FEW>(pairs, few, ranks.into_iter());
+            assert_eq!(few, tokens);
+        }
     }
 
     pub(in crate::bpe) fn heap(pairs: &PairTable, tokens: &mut Vec<u32>) {
