@@ -112,45 +112,45 @@ impl BpeModel {
             }
         }
         tokens.clear();
-        if self.whole_pieces
-            && let Some(id) = self.vocab.id(piece)
-        {
-            tokens.push(id);
-        } else if piece.len() >= BRIDGED && !piece.is_ascii() {
-            self.merge_parts(piece, cache, tokens, part, buffers)?;
-            if piece.len() > MEDIUM {
-                // Its parts are kept; sentences do not come again.
+        if piece.len() >= BRIDGED && !piece.is_ascii() {
+            let mut cuts = self.bridges().cuts(piece);
+            if let Some(first) = cuts.next() {
+                // No token bridges the cut, so the piece is none. Sentences do not come again, but their parts do.
+                self.encode_parts(piece, first, cuts, cache, tokens, part, buffers)?;
+                cache.put(piece, Kind::Whole, tokens);
                 ids.push_all(tokens);
                 return Ok(());
             }
-        } else {
-            self.merge_into(piece, tokens, buffers)?;
         }
-        cache.put(piece, Kind::Whole, tokens);
+        match self.whole_pieces.then(|| self.vocab.id(piece)).flatten() {
+            Some(id) => tokens.push(id),
+            None => self.merge_into(piece, tokens, buffers)?,
+        }
+        if !cache.put(piece, Kind::Whole, tokens) {
+            cache.put_long(piece, tokens);
+        }
         ids.push_all(tokens);
         Ok(())
     }
 
-    /// Appends the tokens of a piece by way of the parts that no token bridges.
-    fn merge_parts(
+    /// Appends the tokens of a piece by way of the parts between its cuts.
+    #[expect(clippy::too_many_arguments, reason = "the parts of `Scratch`, which are borrowed apart")]
+    fn encode_parts(
         &self,
         piece: &[u8],
+        first: usize,
+        cuts: impl Iterator<Item = usize>,
         cache: &mut PieceCache,
         tokens: &mut Vec<u32>,
         part_tokens: &mut Vec<u32>,
         buffers: &mut MergeBuffers,
     ) -> Result<()> {
         let mut start = 0;
-        for end in self.bridges().cuts(piece).chain([piece.len()]) {
+        for end in [first].into_iter().chain(cuts).chain([piece.len()]) {
             let part = &piece[start..end];
-            if part.len() == piece.len() {
-                return self.merge_into(piece, tokens, buffers);
-            }
-            let found = if part.len() <= SHORT {
+            let found = part.len() <= SHORT && {
                 let key = key::short(piece, start, part.len(), Kind::Part);
                 cache.get_short(key, cache.secrets().hash_short(key), tokens) == Found::Yes
-            } else {
-                false
             };
             if !found {
                 part_tokens.clear();

@@ -20,10 +20,11 @@ pub(super) struct MergeBuffers {
 /// Merges `tokens`, which are those of the single bytes of `piece`, in place.
 pub(super) fn merge(pairs: &PairTable, piece: &[u8], tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) {
     let ranks = piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1]));
+    let small = pairs.ranks() <= MAX_RANKS;
     match tokens.len() {
         0 | 1 => {}
-        2..=FEW => merge_by_scan::<FEW>(pairs, tokens, ranks),
-        ..=SCAN_LIMIT => merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks),
+        2..=FEW if small => merge_by_scan::<FEW>(pairs, tokens, ranks),
+        ..=SCAN_LIMIT if small => merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks),
         _ => {
             buffers.ranks.clear();
             buffers.ranks.extend(ranks);
@@ -36,8 +37,10 @@ pub(super) fn merge(pairs: &PairTable, piece: &[u8], tokens: &mut Vec<u32>, buff
 /// and every scan for the minimum looks at `N` places, used or not: a loop whose end can be predicted.
 fn merge_by_scan<const N: usize>(pairs: &PairTable, tokens: &mut Vec<u32>, ranks: impl Iterator<Item = u32>) {
     let count = tokens.len();
+    let mut ids = [0; N];
+    ids[..count].copy_from_slice(tokens);
     // Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
-    // nor has one that was merged into the token before it. One more of each, so that the last has neighbours too.
+    // nor has one that was merged into the token before it.
     let mut ranked = [NOTHING; N];
     for (place, (entry, rank)) in ranked.iter_mut().zip(ranks).enumerate() {
         *entry = rank_at::<N>(rank, place);
@@ -45,46 +48,48 @@ fn merge_by_scan<const N: usize>(pairs: &PairTable, tokens: &mut Vec<u32>, ranks
     let (mut previous, mut next) = (PREVIOUS, NEXT);
     loop {
         let best = least(&ranked);
-        if best >= rank_at::<N>(NEVER, 0) {
+        if best == NOTHING {
             break;
         }
-        let (rank, place) = ((best / N as u64) as u32, (best % N as u64) as usize);
+        let (rank, place) = (best as u32 / N as u32, best as usize % N);
         let merged = usize::from(next[place]);
         let after = usize::from(next[merged]);
         let token = pairs.id(rank);
-        tokens[place] = token;
+        ids[place] = token;
         next[place] = after as u8;
         previous[after] = place as u8;
         ranked[merged % N] = NOTHING;
         ranked[place] = NOTHING;
         if after < count {
-            ranked[place] = rank_at::<N>(pairs.rank(token, tokens[after]), place);
+            ranked[place] = rank_at::<N>(pairs.rank(token, ids[after % N]), place);
         }
         if place > 0 {
-            let before = usize::from(previous[place]);
-            ranked[before] = rank_at::<N>(pairs.rank(tokens[before], token), before);
+            let before = usize::from(previous[place]) % N;
+            ranked[before] = rank_at::<N>(pairs.rank(ids[before], token), before);
         }
     }
-    let (mut place, mut kept) = (0, 0);
+    tokens.clear();
+    let mut place = 0;
     while place < count {
-        tokens[kept] = tokens[place];
-        kept += 1;
+        tokens.push(ids[place]);
         place = usize::from(next[place]);
     }
-    tokens.truncate(kept);
 }
 
-const NOTHING: u64 = u64::MAX;
+const NOTHING: i32 = i32::MAX;
 
-/// `NEVER` at any place is more than any rank at any place.
+/// Ranks from here on would not fit beside a place of 6 bits. (No vocabulary has 33 million tokens.)
+const MAX_RANKS: u64 = (i32::MAX as u64 + 1) / SCAN_LIMIT as u64 - 1;
+
 #[inline(always)]
-fn rank_at<const N: usize>(rank: u32, place: usize) -> u64 {
-    u64::from(rank) * N as u64 + place as u64
+fn rank_at<const N: usize>(rank: u32, place: usize) -> i32 {
+    // In range: ranks are below `MAX_RANKS`, places below `N`.
+    if rank == NEVER { NOTHING } else { (rank as usize * N + place) as i32 }
 }
 
-/// In four strands, so that no comparison waits for the one before it.
+/// Signed numbers in four strands, which becomes a comparison of four at a time even in SSE2.
 #[inline(always)]
-fn least<const N: usize>(ranked: &[u64; N]) -> u64 {
+fn least<const N: usize>(ranked: &[i32; N]) -> i32 {
     let mut least = [NOTHING; 4];
     for four in ranked.chunks_exact(4) {
         for (least, &other) in least.iter_mut().zip(four) {
