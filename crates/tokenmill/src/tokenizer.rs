@@ -1,6 +1,6 @@
 //! The tokenizer: one type, two models, special tokens on top.
 
-use crate::bpe::{BpeModel, Merges};
+use crate::bpe::{BpeModel, Merges, Output};
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use crate::special::{Allowed, Part, Specials};
@@ -75,12 +75,13 @@ impl Tokenizer {
     }
 
     /// Appends the ids of `text`, every special token in it taken as ordinary text.
-    pub fn encode_ordinary(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+    pub fn encode_ordinary<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
         self.encode(text, Allowed::None, ids)
     }
 
     /// Appends the ids of `text`.
-    pub fn encode(&self, text: &str, allowed: Allowed<'_>, ids: &mut Vec<u32>) -> Result<()> {
+    pub fn encode<O: Output>(&self, text: &str, allowed: Allowed<'_>, ids: &mut O) -> Result<()> {
+        O::check(self.vocab_size())?;
         self.specials.cut(text, allowed, |part| match part {
             Part::Special(id, _) => {
                 ids.push(id);
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(encode("ab<|x|>y", Allowed::All), [256, 301]);
         assert_eq!(encode("ab<|x|>y", Allowed::Only(&["<|x|>".into()])), [256, 300, 121]);
         assert_eq!(encode("abZZ", Allowed::None), [256, 302]);
-        let error = tokenizer().encode("a", Allowed::Only(&["<|y|>".into()]), &mut Vec::new()).unwrap_err();
+        let error = tokenizer().encode("a", Allowed::Only(&["<|y|>".into()]), &mut Vec::<u32>::new()).unwrap_err();
         assert!(error.to_string().contains("<|y|>"), "{error}");
     }
 

@@ -7,6 +7,7 @@
 //!   first; a third throws the older out;
 //! * longer ones up to 64 bytes (words of scripts with 2 or 3 bytes a letter): a hash map, emptied when it is full.
 
+use super::output::Output;
 use rustc_hash::FxHashMap;
 
 /// One load of 16 bytes: the piece, zeros, and its length in the last byte, so that a zero byte at the end counts.
@@ -95,7 +96,7 @@ impl PieceCache {
 
     /// Appends the ids of `piece`, whose place this is, to `ids`; `false` if they are not known.
     #[inline]
-    pub(super) fn get(&self, place: &Place, piece: &[u8], ids: &mut Vec<u32>) -> bool {
+    pub(super) fn get<O: Output>(&self, place: &Place, piece: &[u8], ids: &mut O) -> bool {
         match *place {
             Place::Short { key, bucket } => {
                 let Bucket([newer, older]) = &self.buckets[bucket];
@@ -106,12 +107,10 @@ impl PieceCache {
                 } else {
                     return false;
                 };
-                for id in slot.ids.into_iter().take_while(|&id| id != NO_ID) {
-                    ids.push(id);
-                }
+                ids.four(slot.ids, slot.ids.iter().filter(|&&id| id != NO_ID).count());
                 true
             }
-            Place::Long => self.long.get(piece).map(|known| ids.extend_from_slice(known)).is_some(),
+            Place::Long => self.long.get(piece).map(|known| ids.extend(known)).is_some(),
             Place::Nowhere => false,
         }
     }
@@ -178,7 +177,7 @@ mod tests {
             cache.put(&Place::of(piece, 0, piece.len()), piece, &[id]);
         }
         for (piece, id) in [(&b"a"[..], 1), (b"a\0", 2), (b"\0", 3), (b"\0\0", 4)] {
-            let mut ids = Vec::new();
+            let mut ids = Vec::<u32>::new();
             assert!(cache.get(&Place::of(piece, 0, piece.len()), piece, &mut ids));
             assert_eq!(ids, [id]);
         }
@@ -194,7 +193,7 @@ mod tests {
                 let mut text = piece.clone();
                 text.resize(piece.len() + pad, 1);
                 let place = Place::of(&text, 0, piece.len());
-                let mut ids = Vec::new();
+                let mut ids = Vec::<u32>::new();
                 if cache.get(&place, piece, &mut ids) {
                     prop_assert_eq!(&ids, &truth(piece));
                 } else {

@@ -3,6 +3,7 @@
 use super::BpeModel;
 use super::cache::{PieceCache, Place};
 use super::merge::{MergeBuffers, merge};
+use super::output::Output;
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -42,7 +43,8 @@ impl ScratchPool {
 
 impl BpeModel {
     /// Appends the ids of `text` to `ids`.
-    pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+    pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
+        O::check(self.vocab.len())?;
         let mut scratch = self.scratch.take();
         let result = self.encode_with(text, &mut scratch, ids);
         self.scratch.put(scratch);
@@ -51,7 +53,7 @@ impl BpeModel {
 
     /// Cuts a batch of pieces ahead and asks for their cache lines before it looks at the first: the loads overlap,
     /// where one after the other each would be waited for.
-    fn encode_with(&self, text: &str, scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let bytes = text.as_bytes();
         let mut batch = [Pending { start: 0, end: 0, place: Place::Nowhere }; BATCH];
         let mut waiting = 0;
@@ -71,7 +73,13 @@ impl BpeModel {
         failed.and_then(|()| self.encode_pieces(bytes, &batch[..waiting], scratch, ids))
     }
 
-    fn encode_pieces(&self, text: &[u8], batch: &[Pending], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_pieces<O: Output>(
+        &self,
+        text: &[u8],
+        batch: &[Pending],
+        scratch: &mut Scratch,
+        ids: &mut O,
+    ) -> Result<()> {
         for Pending { start, end, place } in batch {
             let piece = &text[*start..*end];
             if !scratch.cache.get(place, piece, ids) {
@@ -83,7 +91,7 @@ impl BpeModel {
 
     /// The way of a piece that is not in the cache.
     #[inline(never)]
-    fn merge_piece(&self, piece: &[u8], place: &Place, scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<()> {
+    fn merge_piece<O: Output>(&self, piece: &[u8], place: &Place, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let Scratch { cache, tokens, buffers } = scratch;
         tokens.clear();
         if self.whole_pieces
@@ -97,7 +105,7 @@ impl BpeModel {
             merge(&self.pairs, piece, tokens, buffers);
         }
         cache.put(place, piece, tokens);
-        ids.extend_from_slice(tokens);
+        ids.extend(tokens);
         Ok(())
     }
 }

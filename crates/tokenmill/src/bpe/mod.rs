@@ -7,6 +7,7 @@
 mod cache;
 mod encode;
 mod merge;
+pub mod output;
 mod pairs;
 pub mod train;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
 use encode::ScratchPool;
+pub use output::Output;
 use pairs::PairTable;
 
 /// One learned merge: `left` and `right` side by side become `id`.
