@@ -31,5 +31,6 @@ pub mod tokens;
 pub mod unicode;
 pub mod vocab;
 pub mod word;
+mod zeroed;
 
 pub use error::{Error, Result};

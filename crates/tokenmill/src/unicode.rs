@@ -29,6 +29,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// How many classes there are.
+    pub const COUNT: usize = 8;
+
     /// `\p{L}`
     pub fn is_letter(self) -> bool {
         matches!(self, Class::Upper | Class::Lower | Class::Caseless)
@@ -73,7 +76,12 @@ impl ClassTable {
     /// The class of one code point.
     #[inline]
     pub fn class(&self, character: char) -> Class {
-        let code = character as usize;
+        self.class_of_code(character as u32)
+    }
+
+    #[inline(always)]
+    fn class_of_code(&self, code: u32) -> Class {
+        let code = code as usize;
         self.pages[usize::from(self.page_of[code >> 8])][code & 0xFF]
     }
 
@@ -161,8 +169,23 @@ impl<'a> ClassedText<'a> {
 
     /// `at`, for a character outside ASCII: apart, so that `at` is small enough to stand in every loop.
     fn wide_at(&self, position: usize) -> Option<(Class, usize)> {
-        let character = self.text.get(position..)?.chars().next()?;
-        Some((self.table.class(character), position + character.len_utf8()))
+        let (class, length) = self.wide_class(position);
+        Some((class, position + length))
+    }
+
+    /// Class and length in bytes of the character outside ASCII that starts at `position`.
+    #[inline(always)]
+    pub fn wide_class(&self, position: usize) -> (Class, usize) {
+        let bytes = &self.bytes()[position..];
+        let six = |index: usize| u32::from(bytes[index]) & 0x3F;
+        let first = u32::from(bytes[0]);
+        // Valid UTF-8, as the text is a `str`: the first byte tells the length, and the others are there.
+        let (code, length) = match first {
+            0xF0.. => ((first & 0x07) << 18 | six(1) << 12 | six(2) << 6 | six(3), 4),
+            0xE0.. => ((first & 0x0F) << 12 | six(1) << 6 | six(2), 3),
+            _ => ((first & 0x1F) << 6 | six(1), 2),
+        };
+        (self.table.class_of_code(code), length)
     }
 
     /// The class at `position`, if it satisfies `wanted`.

@@ -1,168 +1,237 @@
 //! Pieces seen before and what they became.
 //!
-//! Words follow Zipf's law, so most pieces of a text have been merged already. Two tables, both of fixed size, so that
-//! nothing grows with the corpus and no input makes a lookup slow:
+//! Words follow Zipf's law, so most pieces of a text have been merged already. Three tables, none of which grows past a
+//! bound, so that memory does not depend on the corpus:
 //!
-//! * up to 15 bytes and 4 ids (99 of 100 pieces of English): buckets of one cache line, two pieces each, the newer
-//!   first; a third throws the older out;
-//! * longer ones up to 64 bytes (words of scripts with 2 or 3 bytes a letter): a hash map, emptied when it is full.
+//! * up to 15 bytes and 4 ids (99 of 100 pieces of English): 32 bytes each, two to a cache line;
+//! * up to 32 bytes and 7 ids (words of scripts with two bytes a letter, indentation): a cache line each;
+//! * longer ones up to 128 bytes: a hash map, emptied when it is full.
+//!
+//! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
+//! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
+use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::output::Output;
-use rustc_hash::FxHashMap;
+use crate::zeroed::{Plain, Zeroed};
+use std::collections::HashMap;
 
-/// One load of 16 bytes: the piece, zeros, and its length in the last byte, so that a zero byte at the end counts.
-type Key = u128;
-const SHORT: usize = 15;
-const MAX_IDS: usize = 4;
+const SHORT_IDS: usize = 4;
+const MEDIUM_IDS: usize = 7;
+/// Longest piece that is kept at all, and most ids.
+const LONG: usize = 128;
 
-/// 2 × 65,536 pieces in 4 MiB. On the first 5 MB of an English corpus 93 % of the pieces are found, of which 88 % with an
-/// eighth of the size.
-const BUCKETS: usize = 1 << 16;
+/// Most memory of one cache, which one thread uses at a time: 32 MiB of short pieces (a million), 16 MiB of medium ones
+/// (262,144) and at most 16 MiB of long ones (32,768, with their allocations).
+const MAX_BUCKETS: usize = 1 << 19;
+const MAX_PAIRS: usize = 1 << 17;
+const MAX_LONG: usize = 1 << 15;
+/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when there are as many
+/// pieces as buckets.
+const FIRST_BUCKETS: usize = 1 << 12;
+const FIRST_PAIRS: usize = 1 << 11;
 
-/// Longest piece that is kept at all.
-const LONG: usize = 64;
-/// Some 160 bytes each with their allocations: 5 MiB.
-const LONG_ENTRIES: usize = 1 << 15;
+/// Ids are kept in 24 bits, beside their number in the first one's top byte.
+const ID_BITS: u32 = 24;
+const ID_MASK: u32 = (1 << ID_BITS) - 1;
 
+/// A cache line: two pieces, the newer first; a third throws the older out.
 #[derive(Clone, Copy)]
-struct Slot {
+#[repr(C, align(64))]
+struct Bucket {
     /// 0: free. No piece is empty, so no key is 0.
-    key: Key,
-    /// Unused places are `NO_ID`.
-    ids: [u32; MAX_IDS],
+    keys: [u128; 2],
+    ids: [[u32; SHORT_IDS]; 2],
 }
 
-const NO_ID: u32 = u32::MAX;
-const FREE: Slot = Slot { key: 0, ids: [NO_ID; MAX_IDS] };
+// SAFETY: 64 bytes of integers.
+unsafe impl Plain for Bucket {}
 
+/// A cache line for one piece.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Bucket([Slot; 2]);
+#[repr(C, align(64))]
+struct Line {
+    ends: [u128; 2],
+    /// Length and kind of the piece, and the number of ids above them; 0: free.
+    length_count: u32,
+    ids: [u32; MEDIUM_IDS],
+}
+
+/// Two of them, the newer first.
+#[derive(Clone, Copy)]
+#[repr(C, align(128))]
+struct LinePair([Line; 2]);
+
+// SAFETY: 128 bytes of integers.
+unsafe impl Plain for LinePair {}
+
+const COUNT_SHIFT: u32 = 16;
 
 /// The cache of one thread and one tokenizer.
 pub(super) struct PieceCache {
-    buckets: Box<[Bucket]>,
-    long: FxHashMap<Box<[u8]>, Box<[u32]>>,
+    secrets: Secrets,
+    short: Zeroed<Bucket>,
+    num_short: usize,
+    medium: Zeroed<LinePair>,
+    num_medium: usize,
+    long: HashMap<Box<[u8]>, Box<[u32]>>,
 }
 
 impl Default for PieceCache {
     fn default() -> Self {
-        PieceCache { buckets: vec![Bucket([FREE; 2]); BUCKETS].into_boxed_slice(), long: FxHashMap::default() }
+        PieceCache {
+            secrets: Secrets::default(),
+            short: Zeroed::new(FIRST_BUCKETS),
+            num_short: 0,
+            medium: Zeroed::new(FIRST_PAIRS),
+            num_medium: 0,
+            long: HashMap::new(),
+        }
     }
 }
 
 impl std::fmt::Debug for PieceCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PieceCache").field("long", &self.long.len()).finish_non_exhaustive()
-    }
-}
-
-/// Where a piece belongs.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Short { key: Key, bucket: usize },
-    Long,
-    Nowhere,
-}
-
-impl Place {
-    /// The place of the piece `text[start..end]`.
-    #[inline]
-    pub(super) fn of(text: &[u8], start: usize, end: usize) -> Place {
-        match end - start {
-            0..=SHORT => {
-                let key = key(text, start, end);
-                Place::Short { key, bucket: bucket(key) }
-            }
-            length if length <= LONG => Place::Long,
-            _ => Place::Nowhere,
-        }
+        f.debug_struct("PieceCache").field("short", &self.num_short).field("medium", &self.num_medium).finish()
     }
 }
 
 impl PieceCache {
-    /// Asks for the cache line of this place.
-    #[inline]
-    pub(super) fn prefetch(&self, place: &Place) {
-        #[cfg(target_arch = "x86_64")]
-        if let Place::Short { bucket, .. } = place {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing and never faults; the address is that of a bucket anyway. SSE is baseline.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const self.buckets[*bucket]).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = place;
+    /// What places in this cache depend on.
+    #[inline(always)]
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets
     }
 
-    /// Appends the ids of `piece`, whose place this is, to `ids`; `false` if they are not known.
+    /// Asks for the cache line that `get_short` will read.
+    #[inline(always)]
+    pub(super) fn prefetch_short(&self, hash: u64) {
+        prefetch(&self.short[place(hash, self.short.len())]);
+    }
+
+    /// Asks for the first cache line that `get_medium` will read.
+    #[inline(always)]
+    pub(super) fn prefetch_medium(&self, hash: u64) {
+        prefetch(&self.medium[place(hash, self.medium.len())]);
+    }
+
+    /// Appends the ids of a piece of up to 15 bytes; `false` if they are not known, or more than 4.
+    #[inline(always)]
+    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> bool {
+        let Bucket { keys, ids: known } = &self.short[place(hash, self.short.len())];
+        let second = keys[1] == key;
+        if second || keys[0] == key {
+            let found = known[usize::from(second)];
+            // Their number is in the top byte of the first.
+            ids.push_four(found.map(|id| id & ID_MASK), (found[0] >> ID_BITS) as usize);
+            return true;
+        }
+        false
+    }
+
+    /// Appends the ids of a piece of up to 32 bytes.
     #[inline]
-    pub(super) fn get<O: Output>(&self, place: &Place, piece: &[u8], ids: &mut O) -> bool {
-        match *place {
-            Place::Short { key, bucket } => {
-                let Bucket([newer, older]) = &self.buckets[bucket];
-                let slot = if newer.key == key {
-                    newer
-                } else if older.key == key {
-                    older
-                } else {
-                    return false;
-                };
-                ids.four(slot.ids, slot.ids.iter().filter(|&&id| id != NO_ID).count());
-                true
+    pub(super) fn get_medium<O: Output>(&self, key: &Medium, hash: u64, ids: &mut O) -> bool {
+        let LinePair(lines) = &self.medium[place(hash, self.medium.len())];
+        for line in lines {
+            if line.ends == key.ends && line.length_count & ((1 << COUNT_SHIFT) - 1) == key.length {
+                ids.push_all(&line.ids[..(line.length_count >> COUNT_SHIFT) as usize]);
+                return true;
             }
-            Place::Long => self.long.get(piece).map(|known| ids.extend(known)).is_some(),
-            Place::Nowhere => false,
+        }
+        false
+    }
+
+    /// Appends the ids of a longer piece.
+    pub(super) fn get_long<O: Output>(&self, piece: &[u8], ids: &mut O) -> bool {
+        piece.len() <= LONG && self.long.get(piece).map(|known| ids.push_all(known)).is_some()
+    }
+
+    /// Remembers what a piece became. Of parts only those up to 32 bytes are kept.
+    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
+        if piece.len() <= SHORT && became.len() <= SHORT_IDS && became.iter().all(|id| *id <= ID_MASK) {
+            self.put_short(key::short(piece, 0, piece.len(), kind), became);
+        } else if piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS {
+            self.put_medium(Medium::of(piece, kind), became);
+        } else if piece.len() <= LONG && kind == Kind::Whole {
+            if self.long.len() >= MAX_LONG {
+                self.long.clear();
+            }
+            self.long.insert(piece.into(), became.into());
         }
     }
 
-    /// Remembers what a piece became.
-    pub(super) fn put(&mut self, place: &Place, piece: &[u8], became: &[u32]) {
-        match *place {
-            Place::Short { key, bucket } if became.len() <= MAX_IDS => {
-                let mut ids = [NO_ID; MAX_IDS];
-                ids[..became.len()].copy_from_slice(became);
-                let Bucket([newer, older]) = &mut self.buckets[bucket];
-                *older = std::mem::replace(newer, Slot { key, ids });
-            }
-            Place::Long => {
-                if self.long.len() >= LONG_ENTRIES {
-                    self.long.clear();
+    fn put_short(&mut self, key: u128, became: &[u32]) {
+        if self.num_short >= self.short.len() && self.short.len() < MAX_BUCKETS {
+            let larger = Zeroed::new(self.short.len() * 2);
+            let old = std::mem::replace(&mut self.short, larger);
+            for bucket in old.iter() {
+                for i in [1, 0] {
+                    if bucket.keys[i] != 0 {
+                        self.insert_short(bucket.keys[i], bucket.ids[i]);
+                    }
                 }
-                self.long.insert(piece.into(), became.into());
             }
-            Place::Short { .. } | Place::Nowhere => {}
         }
+        let mut ids = [0; SHORT_IDS];
+        ids[..became.len()].copy_from_slice(became);
+        // At most 4.
+        ids[0] |= (became.len() as u32) << ID_BITS;
+        self.insert_short(key, ids);
+        self.num_short += 1;
+    }
+
+    fn insert_short(&mut self, key: u128, ids: [u32; SHORT_IDS]) {
+        let place = place(self.secrets.hash_short(key), self.short.len());
+        let bucket = &mut self.short[place];
+        bucket.keys = [key, bucket.keys[0]];
+        bucket.ids = [ids, bucket.ids[0]];
+    }
+
+    fn put_medium(&mut self, key: Medium, became: &[u32]) {
+        if self.num_medium >= self.medium.len() && self.medium.len() < MAX_PAIRS {
+            let larger = Zeroed::new(self.medium.len() * 2);
+            let old = std::mem::replace(&mut self.medium, larger);
+            for LinePair([newer, older]) in old.iter() {
+                for line in [older, newer] {
+                    if line.length_count != 0 {
+                        self.insert_medium(*line);
+                    }
+                }
+            }
+        }
+        let mut ids = [0; MEDIUM_IDS];
+        ids[..became.len()].copy_from_slice(became);
+        // At most 7.
+        let length_count = key.length | (became.len() as u32) << COUNT_SHIFT;
+        self.insert_medium(Line { ends: key.ends, length_count, ids });
+        self.num_medium += 1;
+    }
+
+    fn insert_medium(&mut self, line: Line) {
+        let key = Medium { ends: line.ends, length: line.length_count & ((1 << COUNT_SHIFT) - 1) };
+        let place = place(self.secrets.hash_medium(&key), self.medium.len());
+        let pair = &mut self.medium[place];
+        pair.0 = [line, pair.0[0]];
     }
 }
 
-#[inline]
-fn key(text: &[u8], start: usize, end: usize) -> Key {
-    let length = end - start;
-    let bytes = match text.get(start..start + 16) {
-        // The usual case: one unaligned load, then what follows the piece is cut off.
-        Some(window) => {
-            let mut bytes = [0; 16];
-            bytes.copy_from_slice(window);
-            u128::from_le_bytes(bytes) & ((1 << (8 * length)) - 1)
-        }
-        None => {
-            let mut bytes = [0; 16];
-            bytes[..length].copy_from_slice(&text[start..end]);
-            u128::from_le_bytes(bytes)
-        }
-    };
-    bytes | (length as u128) << 120
+/// Tables have a power of two of places; the high bits of a product are its best.
+#[inline(always)]
+fn place(hash: u64, len: usize) -> usize {
+    // The shift leaves less than `len`.
+    (hash >> 32) as usize & (len - 1)
 }
 
-/// A folded multiplication: every bit of the key reaches every bit of the sum.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "halves are taken, and 16 bits remain")]
-fn bucket(key: Key) -> usize {
-    let low = key as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    let high = (key >> 64) as u64 ^ 0xe703_7ed1_a0b4_28db;
-    let product = u128::from(low) * u128::from(high);
-    let folded = product as u64 ^ (product >> 64) as u64;
-    (folded >> (64 - BUCKETS.trailing_zeros())) as usize
+#[inline(always)]
+fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and never faults. SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 #[cfg(test)]
@@ -170,37 +239,70 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn get(cache: &PieceCache, piece: &[u8], kind: Kind) -> Option<Vec<u32>> {
+        let mut ids = Vec::new();
+        let secrets = cache.secrets();
+        let found = if piece.len() <= SHORT {
+            let key = key::short(piece, 0, piece.len(), kind);
+            cache.get_short(key, secrets.hash_short(key), &mut ids)
+        } else {
+            false
+        };
+        let key = Medium::of(&piece[..piece.len().min(MEDIUM)], kind);
+        let found = found
+            || piece.len() <= MEDIUM && cache.get_medium(&key, secrets.hash_medium(&key), &mut ids)
+            || kind == Kind::Whole && cache.get_long(piece, &mut ids);
+        found.then_some(ids)
+    }
+
     #[test]
-    fn pieces_that_differ_only_in_zero_bytes_at_the_end_are_different() {
+    fn pieces_that_differ_only_in_zero_bytes_at_the_end_or_in_kind_are_different() {
         let mut cache = PieceCache::default();
-        for (piece, id) in [(&b"a"[..], 1), (b"a\0", 2), (b"\0", 3), (b"\0\0", 4)] {
-            cache.put(&Place::of(piece, 0, piece.len()), piece, &[id]);
+        let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
+        for (number, piece) in (0..).zip(pieces) {
+            cache.put(piece, Kind::Whole, &[number]);
+            cache.put(piece, Kind::Part, &[number, 7]);
         }
-        for (piece, id) in [(&b"a"[..], 1), (b"a\0", 2), (b"\0", 3), (b"\0\0", 4)] {
-            let mut ids = Vec::<u32>::new();
-            assert!(cache.get(&Place::of(piece, 0, piece.len()), piece, &mut ids));
-            assert_eq!(ids, [id]);
+        for (number, piece) in (0..).zip(pieces) {
+            assert_eq!(get(&cache, piece, Kind::Whole), Some(vec![number]));
+            assert_eq!(get(&cache, piece, Kind::Part), (piece.len() <= MEDIUM).then(|| vec![number, 7]));
         }
     }
 
+    #[test]
+    fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
+        let mut cache = PieceCache::default();
+        for number in 0..3_u32 << 20 {
+            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & ID_MASK]);
+            if number % 4 == 0 {
+                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 7]);
+            }
+        }
+        assert_eq!((cache.short.len(), cache.medium.len()), (MAX_BUCKETS, MAX_PAIRS));
+        let newest = 3_u32 << 20;
+        let found = (newest - 1000..newest).filter(|number| get(&cache, &number.to_le_bytes(), Kind::Whole).is_some());
+        assert!(found.count() > 990);
+    }
+
     proptest! {
-        /// Whatever was put, `get` gives the ids of that very piece or nothing, wherever in a text the piece lies.
+        /// Whatever was put, `get` gives the ids of that very piece or nothing.
         #[test]
-        fn the_cache_never_confuses_pieces(pieces in prop::collection::vec(prop::collection::vec(0u8..3, 1..40), 1..200), pad in 0usize..20) {
+        fn the_cache_never_confuses_pieces(pieces in prop::collection::vec(prop::collection::vec(0u8..3, 1..40), 1..200)) {
             let mut cache = PieceCache::default();
             let truth = |piece: &[u8]| -> Vec<u32> { piece.iter().take(6).map(|&byte| u32::from(byte) + 7 * piece.len() as u32).collect() };
             for piece in &pieces {
-                let mut text = piece.clone();
-                text.resize(piece.len() + pad, 1);
-                let place = Place::of(&text, 0, piece.len());
-                let mut ids = Vec::<u32>::new();
-                if cache.get(&place, piece, &mut ids) {
-                    prop_assert_eq!(&ids, &truth(piece));
-                } else {
-                    prop_assert!(ids.is_empty());
-                    cache.put(&place, piece, &truth(piece));
+                match get(&cache, piece, Kind::Whole) {
+                    Some(ids) => prop_assert_eq!(&ids, &truth(piece)),
+                    None => cache.put(piece, Kind::Whole, &truth(piece)),
                 }
+                prop_assert_eq!(get(&cache, piece, Kind::Whole), Some(truth(piece)));
             }
+        }
+
+        #[test]
+        fn a_key_does_not_depend_on_what_surrounds_a_piece(piece in prop::collection::vec(any::<u8>(), 1..=SHORT), after in prop::collection::vec(any::<u8>(), 0..20)) {
+            let text = [&piece[..], &after].concat();
+            prop_assert_eq!(key::short(&text, 0, piece.len(), Kind::Whole), key::short(&piece, 0, piece.len(), Kind::Whole));
         }
     }
 }

@@ -1,43 +1,54 @@
 //! Text → ids.
+//!
+//! ```text
+//! a batch of pieces ─► keys, cache lines asked for ─► found: 16 bytes of ids are stored
+//!                                                  └► not found: merged, and kept
+//! ```
 
 use super::BpeModel;
-use super::cache::{PieceCache, Place};
+use super::cache::PieceCache;
+use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
 use crate::error::{Error, Result};
-use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use crate::split::Ends;
 
-/// A load from beyond L2 takes as long as cutting a few pieces; a batch hides several.
-const BATCH: usize = 32;
-
-/// A piece that has been cut and not yet encoded.
-#[derive(Clone, Copy)]
-struct Pending {
-    start: usize,
-    end: usize,
-    place: Place,
-}
+/// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
+const BRIDGED: usize = 5;
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
-struct Scratch {
+pub(super) struct Scratch {
     cache: PieceCache,
+    /// What a piece that was not in the cache becomes.
     tokens: Vec<u32>,
+    part: Vec<u32>,
     buffers: MergeBuffers,
 }
 
-/// Scratch spaces at rest. A call takes one and puts it back: at most as many exist as calls ran at once.
-#[derive(Debug, Default)]
-pub(super) struct ScratchPool(Mutex<Vec<Scratch>>);
+/// What the first look at a batch found out about each piece.
+struct Keys {
+    /// Of pieces up to 15 bytes.
+    short: [u128; Ends::MOST],
+    hashes: [u64; Ends::MOST],
+}
 
-impl ScratchPool {
-    fn take(&self) -> Scratch {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put(&self, scratch: Scratch) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+impl Keys {
+    /// Fills in the batch of pieces that begins at `start`. Their cache lines are asked for before the first is needed: the loads overlap.
+    #[inline(always)]
+    fn find(&mut self, text: &[u8], mut start: usize, ends: &[usize], secrets: Secrets, cache: &PieceCache) {
+        for ((end, key), hash) in ends.iter().zip(&mut self.short).zip(&mut self.hashes) {
+            let length = end - start;
+            if length <= SHORT {
+                *key = key::short(text, start, length, Kind::Whole);
+                *hash = secrets.hash_short(*key);
+                cache.prefetch_short(*hash);
+            } else if length <= MEDIUM {
+                *hash = secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole));
+                cache.prefetch_medium(*hash);
+            }
+            start = *end;
+        }
     }
 }
 
@@ -45,67 +56,109 @@ impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
         O::check(self.vocab.len())?;
-        let mut scratch = self.scratch.take();
-        let result = self.encode_with(text, &mut scratch, ids);
-        self.scratch.put(scratch);
-        result
+        self.scratch.with(|scratch| self.encode_with(text, scratch, ids))
     }
 
-    /// Cuts a batch of pieces ahead and asks for their cache lines before it looks at the first: the loads overlap,
-    /// where one after the other each would be waited for.
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
-        let bytes = text.as_bytes();
-        let mut batch = [Pending { start: 0, end: 0, place: Place::Nowhere }; BATCH];
-        let mut waiting = 0;
-        let mut failed = Ok(());
-        self.pattern.split(text, |Range { start, end }| {
-            let place = Place::of(bytes, start, end);
-            scratch.cache.prefetch(&place);
-            batch[waiting] = Pending { start, end, place };
-            waiting += 1;
-            if waiting == BATCH {
-                if failed.is_ok() {
-                    failed = self.encode_pieces(bytes, &batch, scratch, ids);
+        let mut cutter = self.pattern.cutter(text);
+        let text = text.as_bytes();
+        let secrets = scratch.cache.secrets();
+        let mut ends = Ends::new();
+        let mut keys = Keys { short: [0; Ends::MOST], hashes: [0; Ends::MOST] };
+        let mut start = 0;
+        while cutter.fill(&mut ends)? {
+            let ends = ends.as_slice();
+            keys.find(text, start, ends, secrets, &scratch.cache);
+            ids.make_room(4 * ends.len());
+            for ((&end, &key), &hash) in ends.iter().zip(&keys.short).zip(&keys.hashes) {
+                let length = end - start;
+                let found = if length <= SHORT {
+                    scratch.cache.get_short(key, hash, ids)
+                } else if length <= MEDIUM {
+                    scratch.cache.get_medium(&Medium::of(&text[start..end], Kind::Whole), hash, ids)
+                } else {
+                    false
+                };
+                if !found {
+                    self.encode_piece(&text[start..end], scratch, ids)?;
                 }
-                waiting = 0;
-            }
-        })?;
-        failed.and_then(|()| self.encode_pieces(bytes, &batch[..waiting], scratch, ids))
-    }
-
-    fn encode_pieces<O: Output>(
-        &self,
-        text: &[u8],
-        batch: &[Pending],
-        scratch: &mut Scratch,
-        ids: &mut O,
-    ) -> Result<()> {
-        for Pending { start, end, place } in batch {
-            let piece = &text[*start..*end];
-            if !scratch.cache.get(place, piece, ids) {
-                self.merge_piece(piece, place, scratch, ids)?;
+                start = end;
             }
         }
         Ok(())
     }
 
-    /// The way of a piece that is not in the cache.
+    /// The way of a piece that the first look did not find.
     #[inline(never)]
-    fn merge_piece<O: Output>(&self, piece: &[u8], place: &Place, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
-        let Scratch { cache, tokens, buffers } = scratch;
+    fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+        let Scratch { cache, tokens, part, buffers } = scratch;
+        let found = match piece.len() {
+            // With more ids than the cache of short pieces holds.
+            ..=SHORT => {
+                let key = Medium::of(piece, Kind::Whole);
+                cache.get_medium(&key, cache.secrets().hash_medium(&key), ids)
+            }
+            ..=MEDIUM => false,
+            _ => cache.get_long(piece, ids),
+        };
+        if found {
+            return Ok(());
+        }
         tokens.clear();
         if self.whole_pieces
             && let Some(id) = self.vocab.id(piece)
         {
             tokens.push(id);
+        } else if piece.len() >= BRIDGED && !piece.is_ascii() {
+            self.merge_parts(piece, cache, tokens, part, buffers)?;
         } else {
-            for &byte in piece {
-                tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
-            }
-            merge(&self.pairs, piece, tokens, buffers);
+            self.merge_into(piece, tokens, buffers)?;
         }
-        cache.put(place, piece, tokens);
-        ids.extend(tokens);
+        cache.put(piece, Kind::Whole, tokens);
+        ids.push_all(tokens);
+        Ok(())
+    }
+
+    /// Appends the tokens of a piece by way of the parts that no token bridges.
+    fn merge_parts(
+        &self,
+        piece: &[u8],
+        cache: &mut PieceCache,
+        tokens: &mut Vec<u32>,
+        part_tokens: &mut Vec<u32>,
+        buffers: &mut MergeBuffers,
+    ) -> Result<()> {
+        let mut start = 0;
+        for end in self.bridges().cuts(piece).chain([piece.len()]) {
+            let part = &piece[start..end];
+            if part.len() == piece.len() {
+                return self.merge_into(piece, tokens, buffers);
+            }
+            let found = if part.len() <= SHORT {
+                let key = key::short(piece, start, part.len(), Kind::Part);
+                cache.get_short(key, cache.secrets().hash_short(key), tokens)
+            } else {
+                false
+            };
+            if !found {
+                part_tokens.clear();
+                self.merge_into(part, part_tokens, buffers)?;
+                if part.len() <= SHORT {
+                    cache.put(part, Kind::Part, part_tokens);
+                }
+                tokens.extend_from_slice(part_tokens);
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Appends what the tokens of single bytes merge to.
+    fn merge_into(&self, piece: &[u8], tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) -> Result<()> {
+        for &byte in piece {
+            tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
+        }
+        merge(&self.pairs, piece, tokens, buffers);
         Ok(())
     }
 }

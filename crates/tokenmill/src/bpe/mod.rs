@@ -4,19 +4,26 @@
 //! text ─ split::Pattern ─► pieces ─ cache ─ merge ─► ids
 //! ```
 
+mod bridge;
 mod cache;
 mod encode;
+mod key;
 mod merge;
-pub mod output;
+mod output;
 mod pairs;
+mod spares;
 pub mod train;
+
+pub use output::{Count, Output};
 
 use crate::error::{Error, Result};
 use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
-use encode::ScratchPool;
-pub use output::Output;
+use bridge::Bridges;
+use encode::Scratch;
 use pairs::PairTable;
+use spares::Spares;
+use std::sync::OnceLock;
 
 /// One learned merge: `left` and `right` side by side become `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +54,9 @@ pub struct BpeModel {
     whole_pieces: bool,
     byte_ids: Box<ByteIds>,
     pairs: PairTable,
-    scratch: ScratchPool,
+    /// Made for the first long piece outside ASCII.
+    bridges: OnceLock<Bridges>,
+    scratch: Spares<Scratch>,
 }
 
 impl BpeModel {
@@ -62,7 +71,20 @@ impl BpeModel {
             }
             Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids),
         };
-        Ok(BpeModel { pattern, vocab, merges, whole_pieces, byte_ids, pairs, scratch: ScratchPool::default() })
+        Ok(BpeModel {
+            pattern,
+            vocab,
+            merges,
+            whole_pieces,
+            byte_ids,
+            pairs,
+            bridges: OnceLock::new(),
+            scratch: Spares::default(),
+        })
+    }
+
+    fn bridges(&self) -> &Bridges {
+        self.bridges.get_or_init(|| Bridges::new(&self.vocab))
     }
 
     /// How text is cut into pieces.

@@ -82,7 +82,7 @@ fn merges_that_do_not_fit_their_tokens_are_refused() {
 fn a_byte_without_a_token_is_an_error_that_names_it() {
     let vocab = Vocab::new(vec![(0, b"a".to_vec())]).unwrap();
     let model = BpeModel::new(Pattern::parse("gpt2").unwrap(), vocab, Merges::Ranks, true).unwrap();
-    let mut ids = Vec::<u32>::new();
+    let mut ids: Vec<u32> = Vec::new();
     model.encode("aa", &mut ids).unwrap();
     assert_eq!(ids, [0, 0]);
     assert!(model.encode("ab", &mut ids).unwrap_err().to_string().contains("0x62"));

@@ -6,11 +6,17 @@
 //! To add a pattern: write its `piece_end`, add a row to `KNOWN`, a variant to `Scanner`, and its name to the oracle test.
 
 mod common;
+mod cuts;
+mod cutter;
 mod gpt2;
 mod gpt4;
 mod gpt4o;
+mod mask;
 mod regex;
 
+pub(crate) use cuts::floor;
+pub(crate) use cutter::Cutter;
+pub(crate) use mask::Ends;
 pub(crate) use regex::RegexSplitter;
 
 use crate::error::{Error, Result};
@@ -152,20 +158,23 @@ impl Pattern {
     /// Calls `piece` with the byte range of each piece, in order. Pieces are never empty and cover the text: what a
     /// regular expression leaves unmatched is a piece too. Only a regex engine can fail.
     pub fn split(&self, text: &str, mut piece: impl FnMut(Range<usize>)) -> Result<()> {
-        match &self.0 {
-            Kind::Known(index) => {
-                let scanner = KNOWN[*index].scanner;
-                let classed = ClassedText::new(text);
-                let mut start = 0;
-                while start < text.len() {
-                    let end = scanner.piece_end(classed, start);
-                    debug_assert!(end > start, "a scanner must advance");
-                    piece(start..end);
-                    start = end;
-                }
-                Ok(())
+        let mut cutter = self.cutter(text);
+        let mut ends = Ends::new();
+        let mut start = 0;
+        while cutter.fill(&mut ends)? {
+            for &end in ends.as_slice() {
+                piece(start..end);
+                start = end;
             }
-            Kind::Regex(splitter) => splitter.split(text, piece),
+        }
+        Ok(())
+    }
+
+    /// The pieces of `text` in batches.
+    pub(crate) fn cutter<'a>(&'a self, text: &'a str) -> Cutter<'a> {
+        match &self.0 {
+            Kind::Known(index) => Cutter::known(KNOWN[*index].scanner, text),
+            Kind::Regex(splitter) => Cutter::regex(splitter, text),
         }
     }
 }

@@ -162,7 +162,7 @@ fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     let out = folder.path().join("s.tm");
     assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1], 2, 0).unwrap();
+    writer.append(&[1u32], 2, 0).unwrap();
     assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
 }
@@ -176,7 +176,7 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     assert!(error.contains("already exists; remove it or choose another name"), "{error}");
     fs::remove_dir(&out).unwrap();
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1], 0, 0).unwrap();
+    writer.append(&[1u32], 0, 0).unwrap();
     fs::create_dir(&out).unwrap();
     assert!(writer.finish(inputs(1)).is_err());
     assert_eq!(names(folder.path()), ["s.tm"]);

@@ -1,0 +1,249 @@
+//! The scanners again, 64 bytes at a time.
+//!
+//! ```text
+//! 64 bytes at a piece's start ─ block ─► a bit a byte for each class ─ rules ─► a bit for each start of a piece
+//! ```
+//!
+//! A window always begins where a piece begins, and what follows such a place does not depend on what lies before it
+//! (no pattern looks behind). So nothing is carried from window to window: the next one begins at the last start that
+//! this one is sure of. What the bits cannot express (a piece longer than a window, rare classes, the last bytes of
+//! the text) goes to the scanner, one piece at a time; the scanners are the specification, and the tests compare.
+
+mod block;
+mod classes;
+mod gpt2;
+mod gpt4;
+mod gpt4o;
+mod words;
+
+use super::Scanner;
+use crate::unicode::ClassedText;
+use block::Block;
+use classes::Masks;
+
+/// Bytes in a window.
+const WINDOW: usize = 64;
+
+/// Ends of pieces, as many as a batch holds. A window adds at most 64, and writes 8 at a time.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    ends: [usize; Ends::MOST],
+    len: usize,
+}
+
+impl Ends {
+    /// A batch is full at this many: their keys and places stay in the L1 cache, and the loads of a batch overlap.
+    const ENOUGH: usize = 64;
+
+    /// A window more, and what is written beyond it.
+    pub(crate) const MOST: usize = Ends::ENOUGH + 2 * WINDOW;
+
+    pub(crate) fn new() -> Ends {
+        Ends { ends: [0; Ends::MOST], len: 0 }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[usize] {
+        &self.ends[..self.len]
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= Ends::ENOUGH
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, end: usize) {
+        self.ends[self.len] = end;
+        self.len += 1;
+    }
+
+    /// Pushes `position` + the number of each bit: eight at a time whether or not there are as many, as a loop that
+    /// ends after a number of rounds that nobody can predict costs more than a few stores too many.
+    #[inline(always)]
+    fn push_bits(&mut self, position: usize, mut bits: u64) {
+        let count = bits.count_ones() as usize;
+        // `len` < ENOUGH and count <= 64, rounded up to 8: inside the array.
+        let mut place = self.len;
+        let last = self.len + count;
+        while place < last {
+            for slot in &mut self.ends[place..place + 8] {
+                *slot = position + bits.trailing_zeros() as usize;
+                bits &= bits.wrapping_sub(1);
+            }
+            place += 8;
+        }
+        self.len = last;
+    }
+}
+
+/// Which instructions are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The scanners alone.
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Sse2,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Level {
+    /// The fastest of this processor.
+    pub(crate) fn best() -> Level {
+        Level::available().last().copied().unwrap_or(Level::Scalar)
+    }
+
+    /// All that this processor has, slower ones first.
+    pub(crate) fn available() -> &'static [Level] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            const ALL: &[Level] = &[Level::Scalar, Level::Sse2, Level::Avx2, Level::Avx512];
+            if !(has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")) {
+                &ALL[..2]
+            } else if !(has!("avx512f") && has!("avx512bw")) {
+                &ALL[..3]
+            } else {
+                ALL
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            // NEON belongs to every 64-bit ARM processor.
+            &[Level::Scalar, Level::Neon]
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        {
+            &[Level::Scalar]
+        }
+    }
+}
+
+/// Pushes ends of pieces from `start`, where a piece begins, until there are enough or the text is at its end. Gives
+/// the last of them, where the next piece begins.
+pub(crate) fn fill(scanner: Scanner, level: Level, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
+    match level {
+        Level::Scalar => scan(text, start, ends, usize::MAX, |text, start| scanner.piece_end(text, start)),
+        // SAFETY: SSE2 belongs to every x86-64 processor; the other levels are only given where the processor has them.
+        #[cfg(target_arch = "x86_64")]
+        Level::Sse2 => fill_with::<block::Sse2>(scanner, text, start, ends),
+        // SAFETY: `Level::available` lists this level only on a processor that has these features.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { fill_avx2(scanner, text, start, ends) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { fill_avx512(scanner, text, start, ends) },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => fill_with::<block::Neon>(scanner, text, start, ends),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn fill_avx2(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
+    fill_with::<block::Avx2>(scanner, text, start, ends)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn fill_avx512(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
+    fill_with::<block::Avx512>(scanner, text, start, ends)
+}
+
+#[inline(always)]
+fn fill_with<B: Block>(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
+    match scanner {
+        Scanner::Gpt2 => windows::<B>(
+            text,
+            start,
+            ends,
+            |masks, text, start| gpt2::starts(masks, text, start),
+            |text, start| super::gpt2::piece_end(text, start),
+        ),
+        Scanner::Gpt4(rules) => windows::<B>(
+            text,
+            start,
+            ends,
+            |masks, text, start| gpt4::starts(masks, text, start, rules),
+            |text, start| super::gpt4::piece_end(text, start, rules),
+        ),
+        Scanner::Gpt4o => windows::<B>(
+            text,
+            start,
+            ends,
+            |masks, text, start| gpt4o::starts(masks, text, start),
+            |text, start| super::gpt4o::piece_end(text, start),
+        ),
+    }
+}
+
+/// What the bits of a window say.
+#[derive(Debug, Clone, Copy)]
+struct Starts {
+    /// Where pieces begin.
+    starts: u64,
+    /// The bits from here on say nothing, because of what stands at this place: 64 where all is plain.
+    unclear: u32,
+}
+
+/// The loop over windows.
+#[inline(always)]
+fn windows<B: Block>(
+    text: ClassedText<'_>,
+    start: usize,
+    ends: &mut Ends,
+    starts: impl Fn(&Masks, ClassedText<'_>, usize) -> Starts,
+    piece_end: impl Fn(ClassedText<'_>, usize) -> usize,
+) -> usize {
+    let bytes = text.bytes();
+    let mut position = start;
+    while !ends.is_full() {
+        let Some(window) = bytes[position..].first_chunk::<WINDOW>() else {
+            return scan(text, position, ends, usize::MAX, piece_end);
+        };
+        let masks = Masks::of::<B>(window, text, position);
+        let Starts { starts, unclear } = starts(&masks, text, position);
+        let sure = starts & masks.sure(unclear) & !1;
+        if sure != 0 {
+            ends.push_bits(position, sure);
+            let last = 63 - sure.leading_zeros();
+            let behind = position + unclear as usize + 1;
+            position += last as usize;
+            if unclear < u64::BITS {
+                position = scan(text, position, ends, behind, &piece_end);
+            }
+        } else {
+            let behind = position + if unclear < u64::BITS { unclear as usize + 1 } else { 1 };
+            position = scan(text, position, ends, behind, &piece_end);
+        }
+    }
+    position
+}
+
+/// The scanner, from piece to piece until one ends at `behind` or later.
+#[inline(never)]
+fn scan(
+    text: ClassedText<'_>,
+    start: usize,
+    ends: &mut Ends,
+    behind: usize,
+    piece_end: impl Fn(ClassedText<'_>, usize) -> usize,
+) -> usize {
+    let mut position = start;
+    while position < text.end() && position < behind && !ends.is_full() {
+        position = piece_end(text, position);
+        ends.push(position);
+    }
+    position
+}
+
+#[cfg(test)]
+mod tests;

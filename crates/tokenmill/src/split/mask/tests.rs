@@ -1,0 +1,84 @@
+use super::super::KNOWN;
+use super::*;
+use proptest::prelude::*;
+
+/// Characters that the rules treat differently, one byte to four.
+const CHARACTERS: [&str; 36] = [
+    "a", "s", "t", "l", "e", "Z", "S", "1", " ", "\t", "\n", "\r", "'", "/", ".", "é", "É", "ſ", "ǅ", "²", "\u{a0}",
+    "\u{301}", "λ", "א", "—", "漢", "。", "\u{3000}", "३", "ि", "क", "ʰ", "𝐀", "😀", "\u{85}", "ﬁ",
+];
+
+fn ends_of(scanner: Scanner, level: Level, text: &str) -> Vec<usize> {
+    let classed = ClassedText::new(text);
+    let (mut all, mut ends, mut position) = (Vec::new(), Ends::new(), 0);
+    while position < text.len() {
+        ends.clear();
+        position = fill(scanner, level, classed, position, &mut ends);
+        all.extend_from_slice(ends.as_slice());
+    }
+    all
+}
+
+/// Every level of this processor against the scanner.
+fn check(text: &str) {
+    for known in &KNOWN {
+        let wanted = ends_of(known.scanner, Level::Scalar, text);
+        for &level in Level::available() {
+            assert_eq!(ends_of(known.scanner, level, text), wanted, "{} {level:?} {text:?}", known.name);
+        }
+    }
+}
+
+#[test]
+fn every_level_cuts_three_characters_at_every_place_as_the_scanner_does() {
+    // The text goes on long enough that all of it but the filling is seen through a window.
+    let filling = "ab".repeat(40);
+    for offset in [0, 1, 2, 40, 58, 59, 60, 61, 62, 63, 64] {
+        for first in CHARACTERS {
+            for second in CHARACTERS {
+                let mut text = String::new();
+                for third in CHARACTERS {
+                    text.clear();
+                    for part in [&filling[..offset], first, second, third, "x ", &filling] {
+                        text.push_str(part);
+                    }
+                    check(&text);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn runs_of_every_length_are_cut_alike_at_every_level() {
+    let filling = "ab ".repeat(30);
+    for character in CHARACTERS {
+        for count in (1..70).chain([99, 127, 128, 129, 200]) {
+            for (before, after) in [("", "x"), ("x", ""), (" ", "1"), ("!", "\n"), ("'", "A"), ("\n", "'s")] {
+                check(&format!("{filling}{before}{}{after}{filling}", character.repeat(count)));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn random_texts_are_cut_alike_at_every_level(picks in prop::collection::vec(0..CHARACTERS.len(), 0..300)) {
+        check(&picks.into_iter().map(|pick| CHARACTERS[pick]).collect::<String>());
+    }
+
+    /// Mostly words, so that windows are clear and the bits decide.
+    #[test]
+    fn texts_with_few_rare_characters_are_cut_alike_at_every_level(
+        picks in prop::collection::vec(prop_oneof![20 => 0..15_usize, 1 => 0..CHARACTERS.len()], 0..400)
+    ) {
+        check(&picks.into_iter().map(|pick| CHARACTERS[pick]).collect::<String>());
+    }
+
+    #[test]
+    fn texts_of_any_characters_are_cut_alike_at_every_level(text in any::<String>()) {
+        check(&format!("{text}{}", "x".repeat(64)));
+    }
+}
