@@ -187,13 +187,13 @@ class Tokenizer:
     ) -> Iterator[npt.NDArray[np.uint32]]:
         """Encode one text that arrives in chunks, in little memory.
 
-        The arrays, one after the other, are the ids of the whole text: `encode("".join(stream))`, whatever the
-        chunks, and also where a chunk ends inside a word, a special token or a surrogate pair.
+        The arrays, one after the other, are the ids of the whole text, `encode("".join(stream))`, whatever
+        the chunks, and also where a chunk ends inside a word, a special token or a surrogate pair.
 
         It holds a chunk, or a million characters of smaller ones, and what lies behind the last place where
         the text can be cut without changing any id: a few words, for text of any language. A text without
-        such a place is held to its end: digits or white space without end, and any text where the pattern is a
-        regular expression of your own, of which nothing is known.
+        such a place is held to its end: digits or white space without end, and any text where the pattern is
+        a regular expression of your own, of which nothing is known.
 
         Args:
             stream: the chunks, any iterable of `str`; or a file opened as text, of which a million characters
@@ -434,7 +434,7 @@ def _texts(texts: Any) -> Any:
 
 
 def _chunks(stream: Iterable[str] | ReadableText) -> Iterator[str]:
-    """Chunks of at least `CHUNK` characters (but for the last), none of which ends inside a surrogate pair."""
+    """Chunks of `CHUNK` characters at least, but for the last; none ends inside a surrogate pair."""
     parts: list[str] = []
     size = 0
     for number, part in enumerate(_parts(stream)):

@@ -147,6 +147,22 @@ fn the_vocabulary_decides_the_width() {
 }
 
 #[test]
+fn ids_of_either_width_in_memory_make_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    for vocab_size in [65_536, 65_537] {
+        let hash = |name: &str, append: &dyn Fn(&mut Writer)| {
+            let name = format!("{name}-{vocab_size}.tm");
+            let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), save_tokenizer).unwrap();
+            append(&mut writer);
+            writer.finish(inputs(1)).unwrap().content_hash
+        };
+        let narrow = hash("narrow", &|writer| writer.append(&[1u16, 65_535, 256], 0, 0).unwrap());
+        let wide = hash("wide", &|writer| writer.append(&[1u32, 65_535, 256], 0, 0).unwrap());
+        assert_eq!(narrow, wide);
+    }
+}
+
+#[test]
 fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let error = write(&folder.path().join("s.tm"), options(65_536, 1), &[&[1], &[65_536]]).unwrap_err();
