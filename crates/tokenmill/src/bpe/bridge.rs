@@ -27,14 +27,18 @@ enum Side {
 }
 
 impl Side {
-    fn number(self) -> u64 {
+    #[inline(always)]
+    fn hash(self, multiplier: u64) -> u64 {
         match self {
-            // Bytes 0 to 3 as a number, which is not 0 in the top bits for... any character of several bytes.
-            Side::Character(code) => u64::from(code),
-            Side::Byte(byte) => 1 << 32 | u64::from(byte),
+            Side::Character(code) => (u64::from(code) + 1).wrapping_mul(multiplier),
+            Side::Byte(byte) => (1 << 40 | u64::from(byte)).wrapping_mul(multiplier),
         }
     }
 }
+
+/// Two odd numbers of random bits: the high bits of a product with one of them depend on all bits of the other factor.
+const LEFT: u64 = 0x9e37_79b9_7f4a_7c15;
+const RIGHT: u64 = 0xd6e8_feb8_6659_fd93;
 
 impl Bridges {
     /// Of the tokens of `vocab`.
@@ -43,7 +47,8 @@ impl Bridges {
         for (_, token) in vocab.iter() {
             for place in 1..token.len() {
                 if let Some((left, right)) = sides(token, place) {
-                    bridges.set(left, right);
+                    let bit = bit(left.hash(LEFT), right.hash(RIGHT));
+                    bridges.bits[bit / 64] |= 1 << (bit % 64);
                 }
             }
         }
@@ -51,50 +56,56 @@ impl Bridges {
     }
 
     /// The places inside `piece` where it may be cut.
-    pub(super) fn cuts<'a>(&'a self, piece: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let mut place = character_length(piece[0]).min(piece.len());
-        let mut left = number(&piece[..place]);
-        std::iter::from_fn(move || {
-            while place < piece.len() {
-                let here = place;
-                let length = character_length(piece[here]).min(piece.len() - here);
-                let right = number(&piece[here..here + length]);
-                let bridged = self.bridged(left, piece[here - 1], right, piece[here]);
-                (place, left) = (here + length, right);
-                if !bridged {
-                    return Some(here);
-                }
-            }
-            None
-        })
-    }
-
-    /// Whether a token may lie across the place between two characters.
     #[inline]
-    fn bridged(&self, left: u32, last: u8, right: u32, first: u8) -> bool {
-        use Side::{Byte, Character};
-        self.has(Character(left), Character(right))
-            || last >= 0x80 && self.has(Byte(last), Character(right))
-            || first >= 0x80 && self.has(Character(left), Byte(first))
-            || last >= 0x80 && first >= 0x80 && self.has(Byte(last), Byte(first))
+    pub(super) fn cuts<'a>(&'a self, piece: &'a [u8]) -> Cuts<'a> {
+        let (left, place) = character(piece);
+        Cuts { bridges: self, piece, place, left: Side::Character(left).hash(LEFT) }
     }
 
-    fn set(&mut self, left: Side, right: Side) {
-        let bit = bit(left, right);
-        self.bits[bit / 64] |= 1 << (bit % 64);
-    }
-
-    #[inline]
-    fn has(&self, left: Side, right: Side) -> bool {
+    #[inline(always)]
+    fn has(&self, left: u64, right: u64) -> bool {
         let bit = bit(left, right);
         self.bits[bit / 64] >> (bit % 64) & 1 != 0
     }
 }
 
-#[inline]
-fn bit(left: Side, right: Side) -> usize {
-    let mixed = left.number().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ right.number();
-    (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> (u64::BITS - BITS)) as usize
+/// See [`Bridges::cuts`].
+pub(super) struct Cuts<'a> {
+    bridges: &'a Bridges,
+    piece: &'a [u8],
+    /// Where the next character begins, and the hash of the one before it.
+    place: usize,
+    left: u64,
+}
+
+impl Iterator for Cuts<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.place < self.piece.len() {
+            let here = self.place;
+            let (right, length) = character(&self.piece[here..]);
+            let (last, first) = (self.piece[here - 1], self.piece[here]);
+            let (left, whole) = (self.left, Side::Character(right).hash(RIGHT));
+            (self.place, self.left) = (here + length, Side::Character(right).hash(LEFT));
+            // A token may begin or end inside a character of several bytes.
+            let bridged = self.bridges.has(left, whole)
+                || last >= 0x80 && self.bridges.has(Side::Byte(last).hash(LEFT), whole)
+                || first >= 0x80 && self.bridges.has(left, Side::Byte(first).hash(RIGHT))
+                || last.min(first) >= 0x80
+                    && self.bridges.has(Side::Byte(last).hash(LEFT), Side::Byte(first).hash(RIGHT));
+            if !bridged {
+                return Some(here);
+            }
+        }
+        None
+    }
+}
+
+#[inline(always)]
+fn bit(left: u64, right: u64) -> usize {
+    ((left ^ right.rotate_left(7)) >> (u64::BITS - BITS)) as usize
 }
 
 /// What lies to both sides of a place inside a token; `None` if no text can have a boundary of characters there while
@@ -121,9 +132,20 @@ fn sides(token: &[u8], place: usize) -> Option<(Side, Side)> {
 }
 
 /// The bytes of a character as a number; for more than 4, which no text has, of the last 4.
-#[inline]
 fn number(character: &[u8]) -> u32 {
     character.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+/// The bytes of the first character of `text`, as a number, and how many they are.
+#[inline(always)]
+fn character(text: &[u8]) -> (u32, usize) {
+    match (character_length(text[0]), text) {
+        (2, [first, second, ..]) => (u32::from_be_bytes([0, 0, *first, *second]), 2),
+        (3, [first, second, third, ..]) => (u32::from_be_bytes([0, *first, *second, *third]), 3),
+        (4, [first, second, third, fourth, ..]) => (u32::from_be_bytes([*first, *second, *third, *fourth]), 4),
+        // ASCII, or what no text has.
+        _ => (u32::from(text[0]), 1),
+    }
 }
 
 fn is_continuing(byte: u8) -> bool {

@@ -4,8 +4,8 @@
 //! bound, so that memory does not depend on the corpus:
 //!
 //! * up to 15 bytes and 4 ids (99 of 100 pieces of English): 32 bytes each, two to a cache line;
-//! * up to 32 bytes and 7 ids (words of scripts with two bytes a letter, indentation): a cache line each;
-//! * longer ones up to 128 bytes: a hash map, emptied when it is full.
+//! * up to 32 bytes and 23 ids (words of scripts with two bytes a letter, indentation): a cache line or two each;
+//! * longer ones up to 128 bytes, if they cannot be cut: a hash map, emptied when it is full.
 //!
 //! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
@@ -16,7 +16,7 @@ use crate::zeroed::{Plain, Zeroed};
 use std::collections::HashMap;
 
 const SHORT_IDS: usize = 4;
-const MEDIUM_IDS: usize = 7;
+const MEDIUM_IDS: usize = 23;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
 
@@ -25,14 +25,17 @@ const LONG: usize = 128;
 const MAX_BUCKETS: usize = 1 << 19;
 const MAX_PAIRS: usize = 1 << 17;
 const MAX_LONG: usize = 1 << 15;
-/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when there are as many
-/// pieces as buckets.
+/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when three
+/// quarters are taken.
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
-/// Ids are kept in 24 bits, beside their number in the first one's top byte.
+/// Ids of short pieces are kept in 24 bits of 32; the number of them is in the top byte.
 const ID_BITS: u32 = 24;
-const ID_MASK: u32 = (1 << ID_BITS) - 1;
+const IDS: u128 = u128::from_le_bytes([255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0]);
+const COUNT_AT: u32 = 120;
+/// Instead of that number: the piece is known, but not here, as it has more ids.
+const ELSEWHERE: u128 = 0xFF;
 
 /// A cache line: two pieces, the newer first; a third throws the older out.
 #[derive(Clone, Copy)]
@@ -40,38 +43,99 @@ const ID_MASK: u32 = (1 << ID_BITS) - 1;
 struct Bucket {
     /// 0: free. No piece is empty, so no key is 0.
     keys: [u128; 2],
-    ids: [[u32; SHORT_IDS]; 2],
+    ids: [u128; 2],
 }
 
 // SAFETY: 64 bytes of integers.
 unsafe impl Plain for Bucket {}
 
-/// A cache line for one piece.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line {
-    ends: [u128; 2],
-    /// Length and kind of the piece, and the number of ids above them; 0: free.
-    length_count: u32,
-    ids: [u32; MEDIUM_IDS],
-}
-
-/// Two of them, the newer first.
+/// Two cache lines: two pieces of up to 7 ids, the newer first, or one of up to 23.
+///
+/// ```text
+/// words   0..8       8                          9..16   16..24     24                 25..32
+///         its ends   its length, number of ids  ids     the other's: the same, or more ids of the first
+/// ```
 #[derive(Clone, Copy)]
 #[repr(C, align(128))]
-struct LinePair([Line; 2]);
+struct Pair([u32; 32]);
 
 // SAFETY: 128 bytes of integers.
-unsafe impl Plain for LinePair {}
+unsafe impl Plain for Pair {}
 
+const SMALL_IDS: usize = 7;
 const COUNT_SHIFT: u32 = 16;
+
+impl Pair {
+    /// Its ends, its length with the kind, and the number of its ids; all 0 where there is none.
+    #[inline(always)]
+    fn entry(&self, first: usize) -> (Medium, usize) {
+        let word = |at: usize| u128::from(self.0[first + at]);
+        let end = |at: usize| word(at) | word(at + 1) << 32 | word(at + 2) << 64 | word(at + 3) << 96;
+        let meta = self.0[first + 8];
+        (Medium { ends: [end(0), end(4)], length: meta & ((1 << COUNT_SHIFT) - 1) }, (meta >> COUNT_SHIFT) as usize)
+    }
+
+    /// Whether there is one piece that takes both lines.
+    #[inline(always)]
+    fn is_large(&self) -> bool {
+        self.0[8] >> COUNT_SHIFT > SMALL_IDS as u32
+    }
+
+    #[inline(always)]
+    fn find(&self, key: &Medium) -> Option<&[u32]> {
+        let (first, count) = self.entry(0);
+        if first == *key {
+            return Some(&self.0[9..9 + count]);
+        }
+        if self.is_large() {
+            return None;
+        }
+        let (second, count) = self.entry(16);
+        (second == *key).then(|| &self.0[25..25 + count])
+    }
+
+    fn insert(&mut self, key: &Medium, ids: &[u32]) {
+        let old = *self;
+        let mut words = [0; 32];
+        for (end, four) in key.ends.iter().zip(words.chunks_exact_mut(4)) {
+            for (word, bytes) in four.iter_mut().zip(end.to_le_bytes().chunks_exact(4)) {
+                *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+            }
+        }
+        // At most 23.
+        words[8] = key.length | (ids.len() as u32) << COUNT_SHIFT;
+        words[9..9 + ids.len()].copy_from_slice(ids);
+        if ids.len() <= SMALL_IDS && !old.is_large() {
+            words[16..].copy_from_slice(&old.0[..16]);
+        }
+        self.0 = words;
+    }
+
+    /// The pieces that are there, the older first.
+    fn entries(&self) -> impl Iterator<Item = (Medium, &[u32])> {
+        let firsts = if self.is_large() { &[0][..] } else { &[16, 0] };
+        firsts.iter().filter_map(|&first| {
+            let (key, count) = self.entry(first);
+            (key.length != 0).then(|| (key, &self.0[first + 9..first + 9 + count]))
+        })
+    }
+}
+
+/// What a look at the short pieces says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Yes,
+    /// Among the medium or the long ones, if it is still there.
+    Elsewhere,
+    No,
+}
 
 /// The cache of one thread and one tokenizer.
 pub(super) struct PieceCache {
     secrets: Secrets,
     short: Zeroed<Bucket>,
     num_short: usize,
-    medium: Zeroed<LinePair>,
+    medium: Zeroed<Pair>,
     num_medium: usize,
     long: HashMap<Box<[u8]>, Box<[u32]>>,
 }
@@ -114,31 +178,28 @@ impl PieceCache {
         prefetch(&self.medium[place(hash, self.medium.len())]);
     }
 
-    /// Appends the ids of a piece of up to 15 bytes; `false` if they are not known, or more than 4.
+    /// Appends the ids of a piece of up to 15 bytes, if they are known.
     #[inline(always)]
-    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> bool {
-        let Bucket { keys, ids: known } = &self.short[place(hash, self.short.len())];
-        let second = keys[1] == key;
-        if second || keys[0] == key {
-            let found = known[usize::from(second)];
-            // Their number is in the top byte of the first.
-            ids.push_four(found.map(|id| id & ID_MASK), (found[0] >> ID_BITS) as usize);
-            return true;
+    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> Found {
+        let bucket = &self.short[place(hash, self.short.len())];
+        let second = bucket.keys[1] == key;
+        if second || bucket.keys[0] == key {
+            let found = bucket.ids[usize::from(second)];
+            let count = (found >> COUNT_AT) as usize;
+            if count <= SHORT_IDS {
+                ids.push_four(found & IDS, count);
+                return Found::Yes;
+            }
+            return Found::Elsewhere;
         }
-        false
+        Found::No
     }
 
     /// Appends the ids of a piece of up to 32 bytes.
     #[inline]
     pub(super) fn get_medium<O: Output>(&self, key: &Medium, hash: u64, ids: &mut O) -> bool {
-        let LinePair(lines) = &self.medium[place(hash, self.medium.len())];
-        for line in lines {
-            if line.ends == key.ends && line.length_count & ((1 << COUNT_SHIFT) - 1) == key.length {
-                ids.push_all(&line.ids[..(line.length_count >> COUNT_SHIFT) as usize]);
-                return true;
-            }
-        }
-        false
+        let pair = &self.medium[place(hash, self.medium.len())];
+        pair.find(key).map(|found| ids.push_all(found)).is_some()
     }
 
     /// Appends the ids of a longer piece.
@@ -146,13 +207,27 @@ impl PieceCache {
         piece.len() <= LONG && self.long.get(piece).map(|known| ids.push_all(known)).is_some()
     }
 
-    /// Remembers what a piece became. Of parts only those up to 32 bytes are kept.
-    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
-        if piece.len() <= SHORT && became.len() <= SHORT_IDS && became.iter().all(|id| *id <= ID_MASK) {
-            self.put_short(key::short(piece, 0, piece.len(), kind), became);
-        } else if piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS {
-            self.put_medium(Medium::of(piece, kind), became);
-        } else if piece.len() <= LONG && kind == Kind::Whole {
+    /// Remembers what a piece of up to 32 bytes became; `false` if it is too long, or has too many ids.
+    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) -> bool {
+        if piece.len() <= SHORT {
+            let key = key::short(piece, 0, piece.len(), kind);
+            if became.len() <= SHORT_IDS && became.iter().all(|id| *id < 1 << ID_BITS) {
+                let ids = became.iter().rev().fold(0, |ids, id| ids << 32 | u128::from(*id));
+                self.put_short(key, ids | (became.len() as u128) << COUNT_AT);
+                return true;
+            }
+            self.put_short(key, ELSEWHERE << COUNT_AT);
+        }
+        let fits = piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS;
+        if fits {
+            self.put_medium(&Medium::of(piece, kind), became);
+        }
+        fits
+    }
+
+    /// Remembers what a longer piece became, if it is not too long.
+    pub(super) fn put_long(&mut self, piece: &[u8], became: &[u32]) {
+        if piece.len() <= LONG {
             if self.long.len() >= MAX_LONG {
                 self.long.clear();
             }
@@ -160,8 +235,8 @@ impl PieceCache {
         }
     }
 
-    fn put_short(&mut self, key: u128, became: &[u32]) {
-        if self.num_short >= self.short.len() && self.short.len() < MAX_BUCKETS {
+    fn put_short(&mut self, key: u128, ids: u128) {
+        if self.num_short >= self.short.len() * 3 / 2 && self.short.len() < MAX_BUCKETS {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
@@ -172,46 +247,32 @@ impl PieceCache {
                 }
             }
         }
-        let mut ids = [0; SHORT_IDS];
-        ids[..became.len()].copy_from_slice(became);
-        // At most 4.
-        ids[0] |= (became.len() as u32) << ID_BITS;
         self.insert_short(key, ids);
         self.num_short += 1;
     }
 
-    fn insert_short(&mut self, key: u128, ids: [u32; SHORT_IDS]) {
+    fn insert_short(&mut self, key: u128, ids: u128) {
         let place = place(self.secrets.hash_short(key), self.short.len());
         let bucket = &mut self.short[place];
         bucket.keys = [key, bucket.keys[0]];
         bucket.ids = [ids, bucket.ids[0]];
     }
 
-    fn put_medium(&mut self, key: Medium, became: &[u32]) {
+    fn put_medium(&mut self, key: &Medium, became: &[u32]) {
         if self.num_medium >= self.medium.len() && self.medium.len() < MAX_PAIRS {
             let larger = Zeroed::new(self.medium.len() * 2);
             let old = std::mem::replace(&mut self.medium, larger);
-            for LinePair([newer, older]) in old.iter() {
-                for line in [older, newer] {
-                    if line.length_count != 0 {
-                        self.insert_medium(*line);
-                    }
-                }
+            for (key, ids) in old.iter().flat_map(Pair::entries) {
+                self.insert_medium(&key, ids);
             }
         }
-        let mut ids = [0; MEDIUM_IDS];
-        ids[..became.len()].copy_from_slice(became);
-        // At most 7.
-        let length_count = key.length | (became.len() as u32) << COUNT_SHIFT;
-        self.insert_medium(Line { ends: key.ends, length_count, ids });
+        self.insert_medium(key, became);
         self.num_medium += 1;
     }
 
-    fn insert_medium(&mut self, line: Line) {
-        let key = Medium { ends: line.ends, length: line.length_count & ((1 << COUNT_SHIFT) - 1) };
-        let place = place(self.secrets.hash_medium(&key), self.medium.len());
-        let pair = &mut self.medium[place];
-        pair.0 = [line, pair.0[0]];
+    fn insert_medium(&mut self, key: &Medium, ids: &[u32]) {
+        let place = place(self.secrets.hash_medium(key), self.medium.len());
+        self.medium[place].insert(key, ids);
     }
 }
 
@@ -244,7 +305,7 @@ mod tests {
         let secrets = cache.secrets();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.get_short(key, secrets.hash_short(key), &mut ids)
+            cache.get_short(key, secrets.hash_short(key), &mut ids) == Found::Yes
         } else {
             false
         };
@@ -260,7 +321,9 @@ mod tests {
         let mut cache = PieceCache::default();
         let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
         for (number, piece) in (0..).zip(pieces) {
-            cache.put(piece, Kind::Whole, &[number]);
+            if !cache.put(piece, Kind::Whole, &[number]) {
+                cache.put_long(piece, &[number]);
+            }
             cache.put(piece, Kind::Part, &[number, 7]);
         }
         for (number, piece) in (0..).zip(pieces) {
@@ -273,9 +336,9 @@ mod tests {
     fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
         let mut cache = PieceCache::default();
         for number in 0..3_u32 << 20 {
-            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & ID_MASK]);
+            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
-                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 7]);
+                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 8]);
             }
         }
         assert_eq!((cache.short.len(), cache.medium.len()), (MAX_BUCKETS, MAX_PAIRS));
@@ -289,11 +352,15 @@ mod tests {
         #[test]
         fn the_cache_never_confuses_pieces(pieces in prop::collection::vec(prop::collection::vec(0u8..3, 1..40), 1..200)) {
             let mut cache = PieceCache::default();
-            let truth = |piece: &[u8]| -> Vec<u32> { piece.iter().take(6).map(|&byte| u32::from(byte) + 7 * piece.len() as u32).collect() };
+            let truth = |piece: &[u8]| -> Vec<u32> { piece.iter().take(usize::from(piece[0]) * 10 + 1).map(|&byte| u32::from(byte) + 7 * piece.len() as u32).collect() };
             for piece in &pieces {
                 match get(&cache, piece, Kind::Whole) {
                     Some(ids) => prop_assert_eq!(&ids, &truth(piece)),
-                    None => cache.put(piece, Kind::Whole, &truth(piece)),
+                    None => {
+                        if !cache.put(piece, Kind::Whole, &truth(piece)) {
+                            cache.put_long(piece, &truth(piece));
+                        }
+                    }
                 }
                 prop_assert_eq!(get(&cache, piece, Kind::Whole), Some(truth(piece)));
             }

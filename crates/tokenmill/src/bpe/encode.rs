@@ -6,7 +6,7 @@
 //! ```
 
 use super::BpeModel;
-use super::cache::PieceCache;
+use super::cache::{Found, PieceCache};
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
@@ -72,15 +72,9 @@ impl BpeModel {
             ids.make_room(4 * ends.len());
             for ((&end, &key), &hash) in ends.iter().zip(&keys.short).zip(&keys.hashes) {
                 let length = end - start;
-                let found = if length <= SHORT {
-                    scratch.cache.get_short(key, hash, ids)
-                } else if length <= MEDIUM {
-                    scratch.cache.get_medium(&Medium::of(&text[start..end], Kind::Whole), hash, ids)
-                } else {
-                    false
-                };
-                if !found {
-                    self.encode_piece(&text[start..end], scratch, ids)?;
+                let found = if length <= SHORT { scratch.cache.get_short(key, hash, ids) } else { Found::Elsewhere };
+                if found != Found::Yes {
+                    self.encode_piece(&text[start..end], found, scratch, ids)?;
                 }
                 start = end;
             }
@@ -88,57 +82,58 @@ impl BpeModel {
         Ok(())
     }
 
-    /// The way of a piece that the first look did not find.
+    /// The way of a piece that is not among the short ones.
     #[inline(never)]
-    fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+    fn encode_piece<O: Output>(&self, piece: &[u8], found: Found, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let Scratch { cache, tokens, part, buffers } = scratch;
-        let found = match piece.len() {
-            // With more ids than the cache of short pieces holds.
-            ..=SHORT => {
-                let key = Medium::of(piece, Kind::Whole);
-                cache.get_medium(&key, cache.secrets().hash_medium(&key), ids)
+        if found == Found::Elsewhere {
+            let key = (piece.len() <= MEDIUM).then(|| Medium::of(piece, Kind::Whole));
+            if key.is_some_and(|key| cache.get_medium(&key, cache.secrets().hash_medium(&key), ids))
+                || cache.get_long(piece, ids)
+            {
+                return Ok(());
             }
-            ..=MEDIUM => false,
-            _ => cache.get_long(piece, ids),
-        };
-        if found {
-            return Ok(());
         }
         tokens.clear();
-        if self.whole_pieces
-            && let Some(id) = self.vocab.id(piece)
-        {
-            tokens.push(id);
-        } else if piece.len() >= BRIDGED && !piece.is_ascii() {
-            self.merge_parts(piece, cache, tokens, part, buffers)?;
-        } else {
-            self.merge_into(piece, tokens, buffers)?;
+        if piece.len() >= BRIDGED && !piece.is_ascii() {
+            let mut cuts = self.bridges().cuts(piece);
+            if let Some(first) = cuts.next() {
+                // No token bridges the cut, so the piece is none. Sentences do not come again, but their parts do.
+                self.encode_parts(piece, first, cuts, cache, tokens, part, buffers)?;
+                cache.put(piece, Kind::Whole, tokens);
+                ids.push_all(tokens);
+                return Ok(());
+            }
         }
-        cache.put(piece, Kind::Whole, tokens);
+        match self.whole_pieces.then(|| self.vocab.id(piece)).flatten() {
+            Some(id) => tokens.push(id),
+            None => self.merge_into(piece, tokens, buffers)?,
+        }
+        if !cache.put(piece, Kind::Whole, tokens) {
+            cache.put_long(piece, tokens);
+        }
         ids.push_all(tokens);
         Ok(())
     }
 
-    /// Appends the tokens of a piece by way of the parts that no token bridges.
-    fn merge_parts(
+    /// Appends the tokens of a piece by way of the parts between its cuts.
+    #[expect(clippy::too_many_arguments, reason = "the parts of `Scratch`, which are borrowed apart")]
+    fn encode_parts(
         &self,
         piece: &[u8],
+        first: usize,
+        cuts: impl Iterator<Item = usize>,
         cache: &mut PieceCache,
         tokens: &mut Vec<u32>,
         part_tokens: &mut Vec<u32>,
         buffers: &mut MergeBuffers,
     ) -> Result<()> {
         let mut start = 0;
-        for end in self.bridges().cuts(piece).chain([piece.len()]) {
+        for end in [first].into_iter().chain(cuts).chain([piece.len()]) {
             let part = &piece[start..end];
-            if part.len() == piece.len() {
-                return self.merge_into(piece, tokens, buffers);
-            }
-            let found = if part.len() <= SHORT {
+            let found = part.len() <= SHORT && {
                 let key = key::short(piece, start, part.len(), Kind::Part);
-                cache.get_short(key, cache.secrets().hash_short(key), tokens)
-            } else {
-                false
+                cache.get_short(key, cache.secrets().hash_short(key), tokens) == Found::Yes
             };
             if !found {
                 part_tokens.clear();

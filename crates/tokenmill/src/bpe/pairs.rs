@@ -16,6 +16,7 @@ pub(super) struct PairTable {
     bytes: Box<[u32]>,
     /// The token that a rank makes; `None`: the rank itself.
     ids: Option<Vec<u32>>,
+    ranks: u64,
 }
 
 impl PairTable {
@@ -56,6 +57,7 @@ impl PairTable {
     }
 
     fn new(entries: Vec<((u32, u32), u32)>, ids: Option<Vec<u32>>, byte_ids: &ByteIds) -> PairTable {
+        let ranks = entries.iter().map(|(_, rank)| u64::from(*rank) + 1).max().unwrap_or(0);
         let slots = Slots::new(entries);
         let mut bytes = vec![NEVER; 1 << 16].into_boxed_slice();
         for (left, left_id) in byte_ids.iter().enumerate() {
@@ -65,7 +67,7 @@ impl PairTable {
                 }
             }
         }
-        PairTable { slots, bytes, ids }
+        PairTable { slots, bytes, ids, ranks }
     }
 
     /// The rank of a pair of tokens, `NEVER` if they do not merge.
@@ -78,6 +80,11 @@ impl PairTable {
     #[inline]
     pub(super) fn rank_of_bytes(&self, left: u8, right: u8) -> u32 {
         self.bytes[usize::from(left) << 8 | usize::from(right)]
+    }
+
+    /// Ranks are below this.
+    pub(super) fn ranks(&self) -> u64 {
+        self.ranks
     }
 
     /// The token that a pair of this rank becomes.

@@ -1,3 +1,4 @@
+use super::merge::SCAN_LIMIT;
 use super::merge::tests_support::{heap, scan};
 use super::*;
 use proptest::prelude::*;
@@ -35,9 +36,11 @@ fn by_definition(vocab: &Vocab, rank_of: impl Fn(u32, u32) -> Option<(u32, u32)>
 
 fn both_give(table: &PairTable, tokens: &[u32], expected: &[u32]) -> Result<(), TestCaseError> {
     let (mut scanned, mut heaped) = (tokens.to_vec(), tokens.to_vec());
-    scan(table, &mut scanned);
+    if tokens.len() <= SCAN_LIMIT {
+        scan(table, &mut scanned);
+        prop_assert_eq!(&scanned, expected);
+    }
     heap(table, &mut heaped);
-    prop_assert_eq!(&scanned, expected);
     prop_assert_eq!(&heaped, expected);
     Ok(())
 }
