@@ -144,7 +144,7 @@ def test_arrow_errors_name_the_column_and_the_row() -> None:
         Documents.from_arrow(table, column="n")
     with pytest.raises(ValueError, match='no column "x"; there are "text", "n"'):
         Documents.from_arrow(table, column="x")
-    with pytest.raises(TypeError, match="no __arrow_c_stream__"):
+    with pytest.raises(TypeError, match="neither __arrow_c_stream__ nor __arrow_c_array__"):
         Documents.from_arrow([1])
     reader = Documents.from_arrow(pa.table({"text": ["a"]}).to_reader())
     assert texts(reader) == ["a"]

@@ -9,8 +9,10 @@ from tokenmill.progress import ProgressCallback
 
 __all__ = [
     "DEFAULT_SHARD_TOKENS",
+    "ArrowIds",
     "Batches",
     "DocumentError",
+    "EncodeStream",
     "FormatError",
     "Plan",
     "Source",
@@ -80,10 +82,20 @@ class Tokenizer:
     def save(self, path: str) -> None: ...
     def encode(self, text: str, allowed: bool | list[str]) -> list[int]: ...
     def encode_to_numpy(self, text: str, allowed: bool | list[str]) -> NDArray[np.uint32]: ...
-    def encode_batch(self, texts: list[str], allowed: bool | list[str]) -> list[list[int]]: ...
+    # `texts`: a list of str, or Arrow data
+    def encode_batch(
+        self, texts: Any, allowed: bool | list[str], column: str | None = None
+    ) -> list[list[int]]: ...
     def encode_batch_to_numpy(
-        self, texts: list[str], allowed: bool | list[str]
+        self, texts: Any, allowed: bool | list[str], column: str | None = None
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...
+    def encode_batch_to_arrow(
+        self,
+        texts: Any,
+        allowed: bool | list[str],
+        column: str | None = None,
+        large_offsets: bool = False,
+    ) -> ArrowIds: ...
     def encode_with_offsets(
         self, text: str, allowed: bool | list[str]
     ) -> tuple[list[int], list[tuple[int, int]]]: ...
@@ -103,6 +115,22 @@ class Tokenizer:
     def merges(self) -> list[tuple[int, int]] | None: ...
     @property
     def fingerprint(self) -> str: ...
+
+# encoding.rs
+
+@final
+class EncodeStream:
+    def __new__(cls, tokenizer: Tokenizer, allowed: bool | list[str]) -> EncodeStream: ...
+    def push(self, chunk: str) -> NDArray[np.uint32]: ...
+    def finish(self) -> NDArray[np.uint32]: ...
+
+# arrow
+
+@final
+class ArrowIds:
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __len__(self) -> int: ...
 
 def split_pieces(pattern: str, text: str) -> list[str]: ...
 

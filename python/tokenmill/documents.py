@@ -95,14 +95,14 @@ class Documents:
 
     @classmethod
     def from_arrow(cls, data: Any, *, column: str | None = None) -> Documents:
-        """Documents from a string column of an Arrow stream: pyarrow, Polars, DuckDB, datasets.
+        """Documents from a string column of Arrow data: pyarrow, Polars, DuckDB, datasets.
 
         Args:
-            data: A table or stream of record batches, or a chunked array of strings.
+            data: A table or stream of record batches, or an array of strings, chunked or not.
             column: The column of the text; by default "text", else the only column of strings.
 
         Raises:
-            TypeError: No Arrow stream, or the column does not hold strings.
+            TypeError: No Arrow data, or the column does not hold strings.
             ValueError: No such column.
             DocumentError: While iterating: a null.
         """

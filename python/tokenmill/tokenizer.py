@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tokenmill import _core
 from tokenmill.documents import Documents
@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
     AllowedSpecial: TypeAlias = Literal["all"] | Collection[str]
 
+
+class ReadableText(Protocol):
+    """A file opened as text, or what reads like one."""
+
+    def read(self, size: int, /) -> str:
+        """The next `size` characters at most; `""` at the end."""
+
+
 END_OF_TEXT = "<|endoftext|>"
+# Characters that `encode_iter` hands to the core at once: work for all threads, yet little memory.
+CHUNK = 1 << 20
 WORD_SPECIALS = ("[BOS]", "[EOS]", "[PAD]", "[UNK]")
 
 
@@ -91,7 +101,7 @@ class Tokenizer:
         self._core.save(os.fspath(path))
 
     def encode(self, text: str, *, allowed_special: AllowedSpecial = ()) -> list[int]:
-        """The ids of `text`.
+        """The ids of `text`. A long text is cut where that changes nothing and encoded on all processors.
 
         Raises:
             UnknownTokenError: the text has a word (or byte) without a token, and there is no unknown token.
@@ -102,20 +112,121 @@ class Tokenizer:
         """The ids of `text` as `uint32[n]`."""
         return self._core.encode_to_numpy(text, _allowed(allowed_special))
 
-    def encode_batch(self, texts: Iterable[str], *, allowed_special: AllowedSpecial = ()) -> list[list[int]]:
-        """The ids of each text, in order; in parallel when there is enough to do."""
-        return self._core.encode_batch(_texts(texts), _allowed(allowed_special))
+    def encode_batch(
+        self, texts: Iterable[str], *, allowed_special: AllowedSpecial = (), column: str | None = None
+    ) -> list[list[int]]:
+        """The ids of each text, in order; in parallel when there is enough to do.
+
+        Args:
+            texts: any iterable of `str`, or Arrow data as `encode_batch_to_arrow` takes it.
+            allowed_special: special tokens that the texts may contain, or "all".
+            column: which column of an Arrow table holds the texts.
+
+        Raises:
+            UnknownTokenError: as `encode`; the message begins with the number of the text.
+        """
+        return self._core.encode_batch(_texts(texts), _allowed(allowed_special), column)
 
     def encode_batch_to_numpy(
-        self, texts: Iterable[str], *, allowed_special: AllowedSpecial = ()
+        self, texts: Iterable[str], *, allowed_special: AllowedSpecial = (), column: str | None = None
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """All ids back to back and where each text ends.
+        """All ids back to back and where each text ends; arguments and errors as `encode_batch`.
 
         Returns:
             `(ids, offsets)`, `uint32[n]` and `int64[len(texts) + 1]`: text `i` has
             `ids[offsets[i]:offsets[i + 1]]`.
+
+        >>> import tokenmill as tm
+        >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
+        >>> tok.encode_batch_to_numpy(["ab", "", "c"])
+        (array([97, 98, 99], dtype=uint32), array([0, 2, 2, 3]))
         """
-        return self._core.encode_batch_to_numpy(_texts(texts), _allowed(allowed_special))
+        return self._core.encode_batch_to_numpy(_texts(texts), _allowed(allowed_special), column)
+
+    def encode_batch_to_arrow(
+        self,
+        texts: Any,
+        *,
+        allowed_special: AllowedSpecial = (),
+        column: str | None = None,
+        large_offsets: bool = False,
+    ) -> _core.ArrowIds:
+        """The ids of each text as an Arrow array; neither texts nor ids are copied on the way in or out.
+
+        Args:
+            texts: an array, chunked array, table or stream of strings: whatever has `__arrow_c_array__` or
+                `__arrow_c_stream__` and type string, large_string or string_view, plain or in a dictionary
+                (pyarrow, Polars, DuckDB, pandas, Hugging Face datasets). An iterable of `str` will do too.
+            allowed_special: special tokens that the texts may contain, or "all".
+            column: which column of a table holds the texts; by default "text", else the only one of strings.
+            large_offsets: take `large_list<uint32>` whatever the size, so that all batches have one type.
+
+        Returns:
+            An object with `__arrow_c_array__` and a length: pass it to `pyarrow.array`, `polars.Series` and
+            the like. Its type is `list<uint32>`, and `large_list<uint32>` from 2**31 ids on, which offsets
+            of 32 bits cannot count. The ids live as long as anyone uses them.
+
+        Raises:
+            DocumentError: a text is null; the message names the row.
+            TypeError: the column does not hold strings, or a text is no `str`.
+            ValueError: no such column.
+            UnknownTokenError: as `encode_batch`.
+
+        >>> import pyarrow as pa
+        >>> import tokenmill as tm
+        >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
+        >>> pa.array(tok.encode_batch_to_arrow(pa.array(["ab", "", "c"]))).to_pylist()
+        [[97, 98], [], [99]]
+        """
+        return self._core.encode_batch_to_arrow(
+            _texts(texts), _allowed(allowed_special), column, large_offsets
+        )
+
+    def encode_iter(
+        self, stream: Iterable[str] | ReadableText, *, allowed_special: AllowedSpecial = ()
+    ) -> Iterator[npt.NDArray[np.uint32]]:
+        """Encode one text that arrives in chunks, in little memory.
+
+        The arrays, one after the other, are the ids of the whole text, `encode("".join(stream))`, whatever
+        the chunks, and also where a chunk ends inside a word, a special token or a surrogate pair.
+
+        It holds a chunk, or a million characters of smaller ones, and what lies behind the last place where
+        the text can be cut without changing any id: a few words, for text of any language. A text without
+        such a place is held to its end: digits or white space without end, and any text where the pattern is
+        a regular expression of your own, of which nothing is known.
+
+        Args:
+            stream: the chunks, any iterable of `str`; or a file opened as text, of which a million characters
+                are read at a time.
+            allowed_special: special tokens that the text may contain, or "all".
+
+        Yields:
+            `uint32[n]` with n > 0.
+
+        Raises:
+            TypeError: `stream` is a `str`, or a chunk is not.
+            UnknownTokenError: as `encode`.
+
+        >>> import tokenmill as tm
+        >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
+        >>> [ids.tolist() for ids in tok.encode_iter(["a", "b", " c"])]
+        [[97, 98, 32, 99]]
+        """
+        if isinstance(stream, str):
+            raise TypeError("stream is a str, whose characters would be the chunks; call encode")
+        return self._encode_chunks(_chunks(stream), _core.EncodeStream(self._core, _allowed(allowed_special)))
+
+    @staticmethod
+    def _encode_chunks(
+        chunks: Iterator[str], encoder: _core.EncodeStream
+    ) -> Iterator[npt.NDArray[np.uint32]]:
+        for chunk in chunks:
+            ids = encoder.push(chunk)
+            if len(ids):
+                yield ids
+        ids = encoder.finish()
+        if len(ids):
+            yield ids
 
     def encode_with_offsets(
         self, text: str, *, allowed_special: AllowedSpecial = ()
@@ -314,10 +425,37 @@ def _allowed(allowed_special: AllowedSpecial) -> bool | list[str]:
     return list(allowed_special)
 
 
-def _texts(texts: Iterable[str]) -> list[str]:
+def _texts(texts: Any) -> Any:
+    """A list of texts, or Arrow data as it is."""
     if isinstance(texts, str):
         raise TypeError("texts is a str, whose characters would be the texts; pass [text], or call encode")
-    return texts if isinstance(texts, list) else list(texts)
+    arrow = hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__")
+    return texts if arrow or isinstance(texts, list) else list(texts)
+
+
+def _chunks(stream: Iterable[str] | ReadableText) -> Iterator[str]:
+    """Chunks of `CHUNK` characters at least, but for the last; none ends inside a surrogate pair."""
+    parts: list[str] = []
+    size = 0
+    for number, part in enumerate(_parts(stream)):
+        if not isinstance(part, str):
+            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a str")
+        parts.append(part)
+        size += len(part)
+        if size >= CHUNK:
+            text = "".join(parts)
+            # The first half of a pair waits for the second: by themselves both would become U+FFFD.
+            half = "\ud800" <= text[-1] <= "\udbff"
+            parts = [text[-1]] if half else []
+            size = len(parts)
+            yield text[:-1] if half else text
+    yield "".join(parts)
+
+
+def _parts(stream: Any) -> Iterator[str]:
+    """The chunks as they come."""
+    read = getattr(stream, "read", None)
+    return iter(stream) if read is None else iter(lambda: read(CHUNK), "")
 
 
 def _ids(ids: Iterable[int]) -> list[int]:

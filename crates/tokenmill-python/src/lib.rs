@@ -1,6 +1,8 @@
 //! The Python extension `tokenmill._core`: convert, release the GIL, call the core, map the error. No logic.
 
+mod arrow;
 mod documents;
+mod encoding;
 mod error;
 mod monitor;
 mod prepare;
@@ -17,6 +19,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     documents::register(module)?;
     tokenizer::register(module)?;
+    encoding::register(module)?;
+    arrow::register(module)?;
     store::register(module)?;
     prepare::register(module)?;
     sample::register(module)

@@ -1,6 +1,8 @@
 //! `_core.Tokenizer`.
 
+use crate::arrow::ArrowIds;
 use crate::documents::Source;
+use crate::encoding::{AllowedArgument, Texts};
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::text::text_of;
@@ -8,15 +10,13 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::bpe::Merges;
 use tokenmill::bpe::train::{Compat, TrainOptions};
+use tokenmill::bpe::{Count, Merges, Output};
 use tokenmill::formats;
-use tokenmill::special::Allowed;
 use tokenmill::split::Pattern;
-use tokenmill::tokenizer::{self, Model};
+use tokenmill::tokenizer::{self, Flat, Model};
 use tokenmill::word::{WordSplit, WordTrainOptions};
 use tokenmill::{Error, Result, bpe, word};
 
@@ -32,25 +32,8 @@ pub struct Tokenizer {
     ints: PyOnceLock<Vec<Py<PyInt>>>,
 }
 
-/// `None`, `"all"`, or the spellings of the special tokens that a text may contain.
-#[derive(FromPyObject)]
-pub enum AllowedArgument {
-    All(bool),
-    Only(Vec<String>),
-}
-
-impl AllowedArgument {
-    fn get(&self) -> Allowed<'_> {
-        match self {
-            AllowedArgument::All(true) => Allowed::All,
-            AllowedArgument::All(false) => Allowed::None,
-            AllowedArgument::Only(names) if names.is_empty() => Allowed::None,
-            AllowedArgument::Only(names) => Allowed::Only(names),
-        }
-    }
-}
-
-type Flat<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
+/// Ids and offsets.
+type Arrays<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
 /// Ids, and the byte span of each.
 type Located = (Vec<u32>, Vec<(usize, usize)>);
@@ -75,25 +58,36 @@ impl Tokenizer {
         PyList::new(py, ids.iter().map(int))
     }
 
-    fn encode_text(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<Vec<u32>> {
+    fn encode_text<O: Output>(
+        &self,
+        py: Python<'_>,
+        text: &Bound<'_, PyString>,
+        allowed: &AllowedArgument,
+    ) -> PyResult<O> {
         let text = text_of(text)?;
         let text = text.as_ref();
-        let work = || {
-            let mut ids = Vec::with_capacity(text.len() / 4);
+        let ids = if text.len() < DETACH_BYTES {
+            let mut ids = O::default();
+            ids.make_room(text.len() / 4);
             self.core.encode(text, allowed.get(), &mut ids).map(|()| ids)
+        } else {
+            // A batch of one looks for Ctrl-C now and then.
+            py.detach(|| self.core.encode_batch(&[text], allowed.get(), &PyMonitor::new(None))).map(|flat| flat.ids)
         };
-        Ok(if text.len() < DETACH_BYTES { work() } else { py.detach(work) }.map_err(CoreError::from)?)
+        Ok(ids.map_err(CoreError::from)?)
     }
 
     fn encode_texts(
         &self,
-        py: Python<'_>,
-        texts: &[Bound<'_, PyString>],
+        texts: &Bound<'_, PyAny>,
+        column: Option<&str>,
         allowed: &AllowedArgument,
-    ) -> PyResult<Vec<Vec<u32>>> {
-        let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
-        let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-        Ok(py.detach(|| self.core.encode_batch(&texts, allowed.get())).map_err(CoreError::from)?)
+    ) -> PyResult<Flat<Vec<u32>>> {
+        let py = texts.py();
+        Texts::of(texts, column)?.with(|texts| {
+            let work = || self.core.encode_batch(texts, allowed.get(), &PyMonitor::new(None));
+            Ok(py.detach(work).map_err(CoreError::from)?)
+        })
     }
 }
 
@@ -166,7 +160,7 @@ impl Tokenizer {
         text: &Bound<'py, PyString>,
         allowed: AllowedArgument,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ids = self.encode_text(py, text, &allowed)?;
+        let ids: Vec<u32> = self.encode_text(py, text, &allowed)?;
         self.list(py, &ids)
     }
 
@@ -176,36 +170,50 @@ impl Tokenizer {
         text: &Bound<'py, PyString>,
         allowed: AllowedArgument,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        Ok(self.encode_text(py, text, &allowed)?.into_pyarray(py))
+        Ok(self.encode_text::<Vec<u32>>(py, text, &allowed)?.into_pyarray(py))
     }
 
+    #[pyo3(signature = (texts, allowed, column=None))]
     fn encode_batch<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<Bound<'py, PyString>>,
+        texts: &Bound<'py, PyAny>,
         allowed: AllowedArgument,
+        column: Option<&str>,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
-        self.encode_texts(py, &texts, &allowed)?.iter().map(|ids| self.list(py, ids)).collect()
+        let Flat { ids, offsets } = self.encode_texts(texts, column, &allowed)?;
+        // Ends are where the ids of a text are used up: no number has to be narrowed.
+        let mut rest = ids.as_slice();
+        let list = |place: &[i64]| {
+            let count = usize::try_from(place[1] - place[0]).unwrap_or(0).min(rest.len());
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            self.list(py, now)
+        };
+        offsets.windows(2).map(list).collect()
     }
 
+    #[pyo3(signature = (texts, allowed, column=None))]
     fn encode_batch_to_numpy<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<Bound<'py, PyString>>,
+        texts: &Bound<'py, PyAny>,
         allowed: AllowedArgument,
-    ) -> PyResult<Flat<'py>> {
-        let batch = self.encode_texts(py, &texts, &allowed)?;
-        let (ids, offsets) = py.detach(|| {
-            let mut offsets = Vec::with_capacity(batch.len() + 1);
-            let mut end = 0_i64;
-            offsets.push(end);
-            for ids in &batch {
-                end += i64::try_from(ids.len()).unwrap_or(i64::MAX);
-                offsets.push(end);
-            }
-            (batch.concat(), offsets)
-        });
+        column: Option<&str>,
+    ) -> PyResult<Arrays<'py>> {
+        let Flat { ids, offsets } = self.encode_texts(texts, column, &allowed)?;
         Ok((ids.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
+    #[pyo3(signature = (texts, allowed, column=None, large_offsets=false))]
+    fn encode_batch_to_arrow(
+        &self,
+        texts: &Bound<'_, PyAny>,
+        allowed: AllowedArgument,
+        column: Option<&str>,
+        large_offsets: bool,
+    ) -> PyResult<ArrowIds> {
+        ArrowIds::new(self.encode_texts(texts, column, &allowed)?, large_offsets)
     }
 
     fn encode_with_offsets(
@@ -221,7 +229,7 @@ impl Tokenizer {
     }
 
     fn count(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<usize> {
-        Ok(self.encode_text(py, text, &allowed)?.len())
+        Ok(self.encode_text::<Count>(py, text, &allowed)?.0)
     }
 
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>, skip_special_tokens: bool) -> PyResult<Bound<'py, PyBytes>> {

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::vocab::SpecialToken;
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Which special tokens a text may contain as such; in all others the same characters are ordinary text.
@@ -18,12 +19,21 @@ pub enum Allowed<'a> {
 }
 
 /// A part of a text.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     /// To be encoded by the model.
     Text(Range<usize>),
     /// A special token.
     Special(u32, Range<usize>),
+}
+
+impl Part {
+    /// How many bytes of the text.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Part::Text(range) | Part::Special(_, range) => range.len(),
+        }
+    }
 }
 
 /// The special tokens of a tokenizer, by id.
@@ -70,11 +80,11 @@ impl Specials {
         self.tokens.iter().find(|token| token.text.as_bytes() == text)
     }
 
-    /// Cuts `text` at the allowed special tokens: leftmost first, the longest of those that start together.
-    pub(crate) fn cut(&self, text: &str, allowed: Allowed<'_>, part: impl FnMut(Part) -> Result<()>) -> Result<()> {
+    /// What finds the allowed tokens.
+    pub(crate) fn matcher(&self, allowed: Allowed<'_>) -> Result<Cow<'_, Matcher>> {
         match allowed {
-            Allowed::None => self.none.cut(text, part),
-            Allowed::All => self.all.cut(text, part),
+            Allowed::None => Ok(Cow::Borrowed(&self.none)),
+            Allowed::All => Ok(Cow::Borrowed(&self.all)),
             Allowed::Only(names) => {
                 for name in names {
                     if self.by_text(name.as_bytes()).is_none() {
@@ -85,14 +95,15 @@ impl Specials {
                     }
                 }
                 let chosen = self.tokens.iter().filter(|token| token.always || names.contains(&token.text));
-                Matcher::new(chosen)?.cut(text, part)
+                Ok(Cow::Owned(Matcher::new(chosen)?))
             }
         }
     }
 }
 
-#[derive(Debug)]
-struct Matcher {
+/// Finds some of the special tokens.
+#[derive(Debug, Clone)]
+pub(crate) struct Matcher {
     /// `None` where there is nothing to look for.
     automaton: Option<AhoCorasick>,
     ids: Vec<u32>,
@@ -111,7 +122,8 @@ impl Matcher {
         Ok(Matcher { automaton: Some(automaton), ids })
     }
 
-    fn cut(&self, text: &str, mut part: impl FnMut(Part) -> Result<()>) -> Result<()> {
+    /// Cuts `text` at these tokens: leftmost first, the longest of those that start together.
+    pub(crate) fn cut(&self, text: &str, mut part: impl FnMut(Part) -> Result<()>) -> Result<()> {
         let mut position = 0;
         for found in self.automaton.iter().flat_map(|automaton| automaton.find_iter(text)) {
             if found.start() > position {
@@ -124,5 +136,17 @@ impl Matcher {
             part(Part::Text(position..text.len()))?;
         }
         Ok(())
+    }
+
+    /// Bytes of the longest of these tokens; 0 where there is none.
+    pub(crate) fn longest(&self) -> usize {
+        self.automaton.as_ref().map_or(0, AhoCorasick::max_pattern_len)
+    }
+
+    /// Where the last of these tokens ends that starts at `from` or behind and before `until`, as [`Matcher::cut`]
+    /// finds them; no token found may begin before `from` and end behind it.
+    pub(crate) fn last_end(&self, text: &str, from: usize, until: usize) -> Option<usize> {
+        let found = self.automaton.as_ref()?.find_iter(Input::new(text).range(from..));
+        found.take_while(|found| found.start() < until).last().map(|found| found.end())
     }
 }

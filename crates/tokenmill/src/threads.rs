@@ -1,37 +1,53 @@
 //! The thread pool that all parallel work runs in.
 //!
 //! A pool's threads do not survive `fork`, and a job sent to dead threads waits for ever (PyTorch workers fork by
-//! default on Linux). So the pool remembers the process that made it, and a child makes its own.
+//! default on Linux). So the pool remembers the process that made it, and a child makes its own. No lock guards it: one
+//! that another thread of the parent held at the moment of the `fork` would stay locked in the child.
 
 use crate::error::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
-static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+/// A pool and the process whose threads it has.
+struct Owned {
+    process: u32,
+    pool: ThreadPool,
+}
+
+/// Null, or a pool that lives as long as the process.
+static POOL: AtomicPtr<Owned> = AtomicPtr::new(ptr::null_mut());
 
 /// The variable that sets the number of threads; unset means all processors.
 pub const THREADS_VARIABLE: &str = "TOKENMILL_NUM_THREADS";
 
 /// The pool of this process, built on first use.
-pub fn pool() -> Result<Arc<ThreadPool>> {
-    let mut slot = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+pub fn pool() -> Result<&'static ThreadPool> {
+    let known = POOL.load(Ordering::Acquire);
     let process = std::process::id();
-    if let Some((owner, pool)) = slot.as_ref()
-        && *owner == process
+    // SAFETY: what is stored here is never freed, and Acquire shows all that was written to it before.
+    if let Some(owned) = unsafe { known.as_ref() }
+        && owned.process == process
     {
-        return Ok(Arc::clone(pool));
+        return Ok(&owned.pool);
     }
     let pool = ThreadPoolBuilder::new()
         .num_threads(requested_threads()?)
         .thread_name(|i| format!("tokenmill-{i}"))
         .build()
         .map_err(|error| Error::value(format!("cannot start the worker threads: {error}")))?;
-    let pool = Arc::new(pool);
-    if let Some((_, stale)) = slot.replace((process, Arc::clone(&pool))) {
-        // The parent's pool: its threads do not exist here, and dropping it would wait for them.
-        std::mem::forget(stale);
+    let made = Box::into_raw(Box::new(Owned { process, pool }));
+    // A parent's pool stays where it is: its threads do not exist here, and dropping it would wait for them.
+    match POOL.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: `made` is now shared and never freed.
+        Ok(_) => Ok(unsafe { &(*made).pool }),
+        Err(winner) => {
+            // SAFETY: `made` came out of a box above, and nobody else has seen it. Its threads end.
+            drop(unsafe { Box::from_raw(made) });
+            // SAFETY: only pools replace what was there, and another thread of this process has just put one.
+            Ok(unsafe { &(*winner).pool })
+        }
     }
-    Ok(pool)
 }
 
 /// 0 lets rayon take all processors.
@@ -44,5 +60,18 @@ fn requested_threads() -> Result<usize> {
                 "{THREADS_VARIABLE}={text:?} is not a number of threads; set it to 1 or more"
             ))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn threads_that_ask_at_once_get_the_same_pool() {
+        let ask = || std::ptr::from_ref(super::pool().unwrap()) as usize;
+        let first = ask();
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            assert!(all.into_iter().all(|thread| thread.join().unwrap() == first));
+        });
     }
 }

@@ -12,33 +12,18 @@ use super::merge::{MergeBuffers, merge};
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::split::Ends;
-use std::sync::{Mutex, PoisonError};
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
-struct Scratch {
+pub(super) struct Scratch {
     cache: PieceCache,
     /// What a piece that was not in the cache becomes.
     tokens: Vec<u32>,
     part: Vec<u32>,
     buffers: MergeBuffers,
-}
-
-/// Scratch spaces at rest. A call takes one and puts it back: at most as many exist as calls ran at once.
-#[derive(Debug, Default)]
-pub(super) struct ScratchPool(Mutex<Vec<Scratch>>);
-
-impl ScratchPool {
-    fn take(&self) -> Scratch {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put(&self, scratch: Scratch) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    }
 }
 
 /// What the first look at a batch found out about each piece.
@@ -70,10 +55,8 @@ impl Keys {
 impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
-        let mut scratch = self.scratch.take();
-        let result = self.encode_with(text, &mut scratch, ids);
-        self.scratch.put(scratch);
-        result
+        O::check(self.vocab.len())?;
+        self.scratch.with(|scratch| self.encode_with(text, scratch, ids))
     }
 
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {

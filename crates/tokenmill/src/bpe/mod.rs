@@ -11,6 +11,7 @@ mod key;
 mod merge;
 mod output;
 mod pairs;
+mod spares;
 pub mod train;
 
 pub use output::{Count, Output};
@@ -19,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
 use bridge::Bridges;
-use encode::ScratchPool;
+use encode::Scratch;
 use pairs::PairTable;
+use spares::Spares;
 use std::sync::OnceLock;
 
 /// One learned merge: `left` and `right` side by side become `id`.
@@ -54,7 +56,7 @@ pub struct BpeModel {
     pairs: PairTable,
     /// Made for the first long piece outside ASCII.
     bridges: OnceLock<Bridges>,
-    scratch: ScratchPool,
+    scratch: Spares<Scratch>,
 }
 
 impl BpeModel {
@@ -77,7 +79,7 @@ impl BpeModel {
             byte_ids,
             pairs,
             bridges: OnceLock::new(),
-            scratch: ScratchPool::default(),
+            scratch: Spares::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 //! To add a pattern: write its `piece_end`, add a row to `KNOWN`, a variant to `Scanner`, and its name to the oracle test.
 
 mod common;
+mod cuts;
 mod cutter;
 mod gpt2;
 mod gpt4;
@@ -13,6 +14,7 @@ mod gpt4o;
 mod mask;
 mod regex;
 
+pub(crate) use cuts::floor;
 pub(crate) use cutter::Cutter;
 pub(crate) use mask::Ends;
 pub(crate) use regex::RegexSplitter;

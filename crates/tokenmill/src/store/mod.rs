@@ -39,7 +39,7 @@ pub use manifest::{Dtype, Manifest, ShardEntry, ShardFile, ShardRecord};
 pub use prepare::{PrepareOptions, Summary, prepare};
 pub use reader::Store;
 pub use verify::{Problem, Report, verify};
-pub use writer::{Writer, WriterOptions};
+pub use writer::{StoredId, Writer, WriterOptions};
 
 /// The file in a store that describes it.
 pub const MANIFEST: &str = "manifest.json";

@@ -8,8 +8,9 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds two groups of blocks, whatever the size of the corpus.
 
-use super::writer::{Writer, WriterOptions};
-use super::{DEFAULT_SHARD_TOKENS, Manifest};
+use super::writer::{StoredId, Writer, WriterOptions};
+use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest};
+use crate::bpe::Output;
 use crate::documents::{Block, BlockSource, Layout, for_each_group};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
@@ -69,9 +70,18 @@ pub fn prepare(
         shard_tokens: options.shard_tokens,
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
-    let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
     let pool = threads::pool()?;
-    let manifest = write_documents(source, &encode, writer, options, monitor, &pool)?;
+    // Ids are made as wide as they are stored.
+    let manifest = match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
+        Dtype::Uint16 => {
+            let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode_ordinary(text, ids);
+            write_documents(source, &encode, writer, options, monitor, pool)?
+        }
+        Dtype::Uint32 => {
+            let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
+            write_documents(source, &encode, writer, options, monitor, pool)?
+        }
+    };
     Ok(Summary {
         num_tokens: manifest.num_tokens,
         num_documents: manifest.num_documents,
@@ -82,18 +92,21 @@ pub fn prepare(
 }
 
 /// Appends the ids of a text.
-pub(super) type Encode<'a> = &'a (dyn Fn(&str, &mut Vec<u32>) -> Result<()> + Sync);
+pub(super) type Encode<'a, T> = &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync);
 
 /// [`prepare`], for anything that encodes.
-pub(super) fn write_documents(
+pub(super) fn write_documents<T: StoredId>(
     source: &mut dyn BlockSource,
-    encode: Encode<'_>,
+    encode: Encode<'_, T>,
     mut writer: Writer,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
     pool: &ThreadPool,
-) -> Result<Manifest> {
-    let mut waiting: Vec<Result<Encoded>> = Vec::new();
+) -> Result<Manifest>
+where
+    Vec<T>: Output,
+{
+    let mut waiting: Vec<Result<Encoded<T>>> = Vec::new();
     for_each_group(source, "encoding", monitor, |group| {
         let ready = std::mem::take(&mut waiting);
         let (written, encoded) = pool.install(|| {
@@ -110,24 +123,27 @@ pub(super) fn write_documents(
 }
 
 /// The ids of a block's documents, BOS and EOS included.
-struct Encoded {
+struct Encoded<T> {
     input: u32,
-    ids: Vec<u32>,
+    ids: Vec<T>,
     /// End of each document in `ids`.
     ends: Vec<usize>,
     positions: Vec<u64>,
 }
 
-fn encode_block(block: Block, encode: Encode<'_>, options: &PrepareOptions) -> Result<Encoded> {
+fn encode_block<T>(block: Block, encode: Encode<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
+where
+    Vec<T>: Output,
+{
     let (name, layout) = (block.name.clone(), block.layout.clone());
     let documents = block.parse()?;
     // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
     let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
     let mut ends = Vec::with_capacity(documents.len());
     for (text, position) in documents.iter().zip(&documents.positions) {
-        ids.extend(options.bos);
+        ids.push_all(options.bos.as_slice());
         encode(text, &mut ids).map_err(|error| located(error, &name, &layout, *position))?;
-        ids.extend(options.eos);
+        ids.push_all(options.eos.as_slice());
         ends.push(ids.len());
     }
     Ok(Encoded { input: documents.input, ids, ends, positions: documents.positions })
@@ -143,7 +159,7 @@ fn located(error: Error, name: &str, layout: &Layout, position: u64) -> Error {
 }
 
 /// Stops at the first block that failed: the first of the input, whichever thread failed first.
-fn append(writer: &mut Writer, blocks: Vec<Result<Encoded>>) -> Result<()> {
+fn append<T: StoredId>(writer: &mut Writer, blocks: Vec<Result<Encoded<T>>>) -> Result<()> {
     for block in blocks {
         let Encoded { input, ids, ends, positions } = block?;
         let mut start = 0;

@@ -147,6 +147,22 @@ fn the_vocabulary_decides_the_width() {
 }
 
 #[test]
+fn ids_of_either_width_in_memory_make_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    for vocab_size in [65_536, 65_537] {
+        let hash = |name: &str, append: &dyn Fn(&mut Writer)| {
+            let name = format!("{name}-{vocab_size}.tm");
+            let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), save_tokenizer).unwrap();
+            append(&mut writer);
+            writer.finish(inputs(1)).unwrap().content_hash
+        };
+        let narrow = hash("narrow", &|writer| writer.append(&[1u16, 65_535, 256], 0, 0).unwrap());
+        let wide = hash("wide", &|writer| writer.append(&[1u32, 65_535, 256], 0, 0).unwrap());
+        assert_eq!(narrow, wide);
+    }
+}
+
+#[test]
 fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let error = write(&folder.path().join("s.tm"), options(65_536, 1), &[&[1], &[65_536]]).unwrap_err();
@@ -162,7 +178,7 @@ fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     let out = folder.path().join("s.tm");
     assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1], 2, 0).unwrap();
+    writer.append(&[1u32], 2, 0).unwrap();
     assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
 }
@@ -176,7 +192,7 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     assert!(error.contains("already exists; remove it or choose another name"), "{error}");
     fs::remove_dir(&out).unwrap();
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1], 0, 0).unwrap();
+    writer.append(&[1u32], 0, 0).unwrap();
     fs::create_dir(&out).unwrap();
     assert!(writer.finish(inputs(1)).is_err());
     assert_eq!(names(folder.path()), ["s.tm"]);

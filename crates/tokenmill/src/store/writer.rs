@@ -26,6 +26,26 @@ pub struct WriterOptions {
     pub shard_tokens: u64,
 }
 
+/// An id in the memory of whoever writes: of the store's width or the other.
+pub trait StoredId: Copy + Ord + Send + 'static {
+    /// The id in 32 bits; nothing is done where it is narrowed again.
+    fn wide(self) -> u32;
+}
+
+impl StoredId for u16 {
+    #[inline(always)]
+    fn wide(self) -> u32 {
+        u32::from(self)
+    }
+}
+
+impl StoredId for u32 {
+    #[inline(always)]
+    fn wide(self) -> u32 {
+        self
+    }
+}
+
 /// Appends documents to a store that does not exist yet. Dropped before [`Writer::finish`], it leaves nothing behind.
 pub struct Writer {
     out: PathBuf,
@@ -83,9 +103,11 @@ impl Writer {
         Ok(Writer { out: out.to_path_buf(), folder, shard_tokens, manifest, shard: None, last_input: None })
     }
 
-    /// Appends one document: its ids (BOS and EOS included), the number of its input and its position there.
-    pub fn append(&mut self, ids: &[u32], input: u32, position: u64) -> Result<()> {
-        if let Some(id) = ids.iter().copied().max().filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
+    /// Appends one document: its ids (BOS and EOS included), the number of its input and its position there. Ids of the
+    /// store's own width are written as they are.
+    pub fn append<T: StoredId>(&mut self, ids: &[T], input: u32, position: u64) -> Result<()> {
+        let largest = ids.iter().copied().max().map(T::wide);
+        if let Some(id) = largest.filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
             return Err(Error::value(format!(
                 "id {id} is not below the vocabulary size {} that this store is written for",
                 self.manifest.vocab_size
@@ -177,11 +199,11 @@ impl OpenShard {
     }
 
     /// The ids are known to be below the vocabulary size that `dtype` was chosen for.
-    fn append(&mut self, ids: &[u32], dtype: Dtype, input: u32, position: u64) -> Result<()> {
+    fn append<T: StoredId>(&mut self, ids: &[T], dtype: Dtype, input: u32, position: u64) -> Result<()> {
         match dtype {
             #[expect(clippy::cast_possible_truncation, reason = "ids are below a vocab_size of at most 65,536")]
-            Dtype::Uint16 => self.tokens.extend(ids, |id| (id as u16).to_le_bytes())?,
-            Dtype::Uint32 => self.tokens.extend(ids, u32::to_le_bytes)?,
+            Dtype::Uint16 => self.tokens.extend(ids, |id| (id.wide() as u16).to_le_bytes())?,
+            Dtype::Uint32 => self.tokens.extend(ids, |id| id.wide().to_le_bytes())?,
         }
         self.num_tokens += ids.len() as u64;
         self.num_documents += 1;

@@ -6,7 +6,7 @@ mod train;
 pub use train::{WordTrainOptions, train};
 
 use crate::error::{Error, Result};
-use crate::split::RegexSplitter;
+use crate::split::{RegexSplitter, floor};
 use crate::vocab::Vocab;
 use std::ops::Range;
 
@@ -107,6 +107,27 @@ impl WordModel {
         &self.split
     }
 
+    /// The first position behind `from` where `text` can be cut and its parts encoded one by one: behind white space, as
+    /// no delimiter of ours goes on there, and what white space comes to is nothing. `None` for a regular expression.
+    pub(crate) fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
+        self.may_cut().then_some(())?;
+        let from = floor(text, from);
+        let found = text[from..].char_indices().find(|(_, character)| character.is_whitespace());
+        found.map(|(start, character)| from + start + character.len_utf8())
+    }
+
+    /// The last such position behind `from` and not behind `to`.
+    pub(crate) fn last_cut(&self, text: &str, from: usize, to: usize) -> Option<usize> {
+        self.may_cut().then_some(())?;
+        let (from, to) = (floor(text, from), floor(text, to));
+        let found = text[from..to].char_indices().rev().find(|(_, character)| character.is_whitespace());
+        found.map(|(start, character)| from + start + character.len_utf8())
+    }
+
+    fn may_cut(&self) -> bool {
+        !matches!(self.split, WordSplit::Regex(_))
+    }
+
     /// The words.
     pub fn words(&self) -> &Vocab {
         &self.words
@@ -117,8 +138,9 @@ impl WordModel {
         self.unknown
     }
 
-    /// Calls `found` with the id and the byte range of each word.
-    pub fn encode(&self, text: &str, mut found: impl FnMut(u32, Range<usize>)) -> Result<()> {
+    /// Calls `found` with the id and the byte range of each word. `offset` is where `text` lies in the text that a message
+    /// should count from.
+    pub fn encode(&self, text: &str, offset: usize, mut found: impl FnMut(u32, Range<usize>)) -> Result<()> {
         let mut unknown = None;
         self.cutter.cut(text, |range| match self.words.id(text[range.clone()].as_bytes()).or(self.unknown) {
             Some(id) => found(id, range),
@@ -130,7 +152,7 @@ impl WordModel {
                 "the word {:?} at byte {} is not in the vocabulary of {} words; train on text that has it, or give the \
                  tokenizer an unknown token such as \"[UNK]\"",
                 &text[range.clone()],
-                range.start,
+                offset + range.start,
                 self.words.iter().count()
             ))),
         }
@@ -178,7 +200,7 @@ mod tests {
     fn an_unknown_word_is_named_with_its_place() {
         let vocab = Vocab::new(vec![(0, b"a".to_vec())]).unwrap();
         let model = WordModel::new(WordSplit::Punctuation, vocab, None).unwrap();
-        let error = model.encode("a Bye b", |_, _| {}).unwrap_err().to_string();
-        assert!(error.contains("\"Bye\" at byte 2"), "{error}");
+        let error = model.encode("a Bye b", 100, |_, _| {}).unwrap_err().to_string();
+        assert!(error.contains("\"Bye\" at byte 102"), "{error}");
     }
 }

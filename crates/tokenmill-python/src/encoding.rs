@@ -1,0 +1,111 @@
+//! What encoding takes from Python, and texts that arrive in chunks.
+
+use crate::arrow::{TextColumn, rows};
+use crate::error::CoreError;
+use crate::text::text_of;
+use crate::tokenizer::Tokenizer;
+use arrow_array::{Array, ArrayRef};
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+use std::borrow::Cow;
+use std::sync::Arc;
+use tokenmill::special::Allowed;
+use tokenmill::tokenizer::Stream;
+
+/// `False` (none), `True` (all), or the spellings of the special tokens that a text may contain.
+#[derive(FromPyObject)]
+pub enum AllowedArgument {
+    All(bool),
+    Only(Vec<String>),
+}
+
+impl AllowedArgument {
+    pub fn get(&self) -> Allowed<'_> {
+        match self {
+            AllowedArgument::All(true) => Allowed::All,
+            AllowedArgument::All(false) => Allowed::None,
+            AllowedArgument::Only(names) if names.is_empty() => Allowed::None,
+            AllowedArgument::Only(names) => Allowed::Only(names),
+        }
+    }
+}
+
+/// The texts of a batch, kept alive while they are encoded.
+pub enum Texts<'py> {
+    Strings(Vec<Bound<'py, PyString>>),
+    Arrow(Vec<ArrayRef>),
+}
+
+impl<'py> Texts<'py> {
+    /// A list of `str`, or an object with Arrow data.
+    pub fn of(texts: &Bound<'py, PyAny>, column: Option<&str>) -> PyResult<Texts<'py>> {
+        let Ok(list) = texts.cast::<PyList>() else {
+            let mut column = TextColumn::open(texts, column)?;
+            let read = || std::iter::from_fn(|| column.next_batch().transpose()).collect();
+            // Without the GIL: a producer may run Python code on threads of its own.
+            let batches: tokenmill::Result<Vec<ArrayRef>> = texts.py().detach(read);
+            return Ok(Texts::Arrow(batches.map_err(CoreError::from)?));
+        };
+        if column.is_some() {
+            return Err(PyValueError::new_err("column was given for a list of texts, which has no columns"));
+        }
+        let text = |(number, item): (usize, Bound<'py, PyAny>)| match item.cast_into::<PyString>() {
+            Ok(text) => Ok(text),
+            Err(error) => {
+                let kind = error.into_inner().get_type().name()?;
+                Err(PyTypeError::new_err(format!("text {number} is a {kind}, not a str")))
+            }
+        };
+        Ok(Texts::Strings(list.iter().enumerate().map(text).collect::<PyResult<_>>()?))
+    }
+
+    /// Calls `work` with the texts.
+    pub fn with<R>(&self, work: impl FnOnce(&[&str]) -> PyResult<R>) -> PyResult<R> {
+        match self {
+            Texts::Strings(strings) => {
+                let texts: Vec<Cow<'_, str>> = strings.iter().map(text_of).collect::<PyResult<_>>()?;
+                work(&texts.iter().map(Cow::as_ref).collect::<Vec<_>>())
+            }
+            Texts::Arrow(batches) => {
+                let mut texts = Vec::with_capacity(batches.iter().map(Array::len).sum());
+                for batch in batches {
+                    texts.extend((0..batch.len()).map(rows(batch.as_ref())));
+                }
+                work(&texts)
+            }
+        }
+    }
+}
+
+/// Encodes one text that arrives in chunks.
+#[pyclass(module = "tokenmill._core")]
+pub struct EncodeStream(Stream);
+
+type Ids<'py> = Bound<'py, PyArray1<u32>>;
+
+#[pymethods]
+impl EncodeStream {
+    #[new]
+    fn new(tokenizer: &Tokenizer, allowed: AllowedArgument) -> Result<Self, CoreError> {
+        Ok(EncodeStream(Stream::new(Arc::clone(tokenizer.inner()), allowed.get())?))
+    }
+
+    /// Takes the next chunk; the ids that are certain by now.
+    fn push<'py>(&mut self, py: Python<'py>, chunk: &Bound<'py, PyString>) -> PyResult<Ids<'py>> {
+        let chunk = text_of(chunk)?;
+        let chunk = chunk.as_ref();
+        Ok(py.detach(|| self.0.push(chunk)).map_err(CoreError::from)?.into_pyarray(py))
+    }
+
+    /// The text has ended: the remaining ids.
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Ids<'py>> {
+        Ok(py.detach(|| self.0.finish()).map_err(CoreError::from)?.into_pyarray(py))
+    }
+}
+
+/// Adds what is above to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<EncodeStream>()
+}
