@@ -193,7 +193,8 @@ mod tests {
     fn filled<O: Output>(groups: &Groups) -> O {
         let mut out = O::default();
         for (ids, count) in groups {
-            out.push_four(*ids, *count);
+            let four = ids.iter().rev().fold(0, |four, id| four << 32 | u128::from(*id));
+            out.push_four(four, *count);
             out.push_all(&ids[..*count]);
         }
         out
