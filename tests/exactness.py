@@ -66,8 +66,8 @@ def piece(kind: str, length: int) -> str:
 def filler(length: int) -> str:
     """`length` bytes that end in a word of one letter, where that is long enough.
 
-    >>> filler(3), len(filler(70))
-    ("— x"[-1:].rjust(3, "."), 70)
+    >>> filler(3), len(filler(70).encode())
+    ('. x', 70)
     """
     text = ("It's 4 o'clock, é — x " * 4).encode()[-length - 1 : -1].decode(errors="ignore") if length else ""
     return text.rjust(length - len(text.encode()) + len(text), ".")

@@ -88,7 +88,7 @@ def test_ten_million_of_one_character(both: Both, character: str) -> None:
 
 def assert_same_as_one_piece(both: Both, text: str) -> None:
     # tiktoken's regex engine gives up on a million spaces; its merging does not.
-    want = both.theirs.encode_single_piece(text)
+    want = both.theirs._encode_single_piece(text)
     assert both.ours.encode(text) == want
     assert both.ours.encode_batch([text, ""]) == [want, []]
 
@@ -124,7 +124,7 @@ def without_spaces(size: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", without_spaces(12))
 def test_documents_without_spaces(both: Both, kind: str) -> None:
-    text = without_spaces(200_000)[kind]
+    text = without_spaces(90_000)[kind]
     assert_all_same(both, [text, " " + text + "\n" + text[::-1]])
 
 
@@ -135,7 +135,7 @@ def test_large_documents_without_spaces(both: Both, kind: str) -> None:
 
 
 def test_one_giant_piece_again_and_again(both: Both) -> None:
-    giant = " " + "".join(random.Random(2).choices(string.ascii_lowercase, k=100_000))
+    giant = " " + "".join(random.Random(2).choices(string.ascii_lowercase, k=40_000))
     want = both.theirs.encode_ordinary(giant)
     assert both.ours.encode(giant * 10) == want * 10
     assert both.ours.encode_batch([giant] * 10) == [want] * 10
@@ -204,16 +204,15 @@ def test_text_that_lies_across_a_cut(both: Both, unit: str) -> None:
     "unit", ["1234567890", " ", "\n", "\r\n", " \n", "中文", "é", "ab", "=-", "\u00a0", "'s", "\u0301"]
 )
 def test_runs_that_are_longer_than_a_chunk(both: Both, unit: str) -> None:
-    run = unit * (150_000 // len(unit.encode()))
-    for before in (6, CHUNK - 1, CHUNK):
+    run = unit * (100_000 // len(unit.encode()))
+    for before in (6, CHUNK - 1):
         assert_same_between_words(both, before, run, 70_000)
 
 
 def test_special_tokens_across_a_cut(both: Both) -> None:
     for back in range(len(END) + 2):
-        for middle in (END, f"{END}{END}", f" {END}\n", "<|end" + END, END[:-1]):
-            for special in (False, True):
-                assert_same_between_words(both, CHUNK - back, middle, CHUNK, special)
+        for middle in (END, f"{END} {END}{END}", "<|end" + END):
+            assert_same_between_words(both, CHUNK - back, middle, CHUNK, special=True)
 
 
 # Many texts.
