@@ -122,7 +122,7 @@ fn pieces_of_64_kib_are_cut_alike() {
 #[test]
 #[ignore = "gigabytes of text: minutes"]
 fn pieces_of_64_kib_are_cut_alike_at_every_offset() {
-    every_text(0..71, &[0, 1, 33], &[65_535, 65_536, 65_537], cut_at_edges);
+    every_text(0..71, &[0, 1], &[65_535, 65_536], cut_at_edges);
 }
 
 #[test]
