@@ -1,0 +1,110 @@
+"""What the encoding benchmark prints: a table a case, and the one of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from _encode_peers import OURS, PEERS
+from _encode_run import Case, Contender
+from _harness import aligned, digits
+
+#: Those that have a column of their own in the README.
+NAMED = ("gigatoken", "tiktoken", "tokenizers")
+
+
+def ratio(ours: Contender, other: Contender, key: str) -> float | None:
+    """How many times as fast we are: the median over rounds, whose runs follow each other closely."""
+    pairs = list(zip(ours.speeds(key), other.speeds(key), strict=False))
+    return median(one / two for one, two in pairs) if pairs else None
+
+
+def case_table(contenders: Sequence[Contender], part_megabytes: float) -> str:
+    """Speeds of the first pass and of a repeat, memory, notes."""
+    rows = [
+        [
+            "",
+            "MB/s",
+            "min – max",
+            "ours is",
+            "again MB/s",
+            "min – max",
+            "ours is",
+            "CPU s",
+            "loading s",
+            "loaded MB",
+            "peak MB",
+            "note",
+        ]
+    ]
+    ours = contenders[0]
+    for contender in contenders:
+        if not contender.runs:
+            rows.append([contender.name, *[""] * 10, contender.note])
+            continue
+        first = part_megabytes and PEERS[contender.name].slow
+        rows.append(
+            [
+                contender.name,
+                *_speed_cells(ours, contender, "seconds"),
+                *_speed_cells(ours, contender, "warm_seconds"),
+                f"{contender.middle('cpu_seconds'):.2f}",
+                f"{contender.middle('load_seconds'):.2f}",
+                f"{contender.middle('loaded_mb'):.0f}",
+                f"{contender.middle('peak_mb'):.0f}",
+                f"first {contender.runs[0]['MB']:.2g} MB" if first else "",
+            ]
+        )
+    return aligned(rows)
+
+
+def _speed_cells(ours: Contender, contender: Contender, key: str) -> list[str]:
+    speeds = contender.speeds(key)
+    if not speeds:
+        return ["", "", ""]
+    times = ratio(ours, contender, key)
+    return [
+        digits(median(speeds)),
+        f"{digits(min(speeds))} – {digits(max(speeds))}",
+        "" if times is None else f"{times:.2f} ×",
+    ]
+
+
+def readme_table(cases: dict[Case, list[Contender]], modes: Sequence[str], one_thread: bool) -> str:
+    """Rows of text and vocabulary; each contender in the faster of the given modes. First pass only."""
+    rows = [["text, vocabulary", OURS, "gigatoken", "best other", "tiktoken", "tokenizers"]]
+    chosen = [case for case in cases if case.mode in modes and case.one_thread == one_thread]
+    for kind, vocabulary in dict.fromkeys((case.kind, case.vocabulary) for case in chosen):
+        here = [case for case in chosen if (case.kind, case.vocabulary) == (kind, vocabulary)]
+        best = _fastest([contender for case in here for contender in cases[case]])
+        others = [name for name in best if name not in (*NAMED, OURS) and best[name].runs]
+        other = max(others, key=lambda name: median(best[name].speeds("seconds")), default=None)
+        cells = [_readme_cell(best, name) for name in NAMED]
+        cells.insert(1, "–" if other is None else f"{other} {_readme_cell(best, other)}")
+        ours = digits(median(best[OURS].speeds("seconds")))
+        rows.append([f"{kind}, {vocabulary}", f"**{ours}**", *cells])
+    return aligned(rows) if len(rows) > 1 else ""
+
+
+def _fastest(contenders: Sequence[Contender]) -> dict[str, Contender]:
+    """Each contender's faster one; one that has times goes before one that has none."""
+    best: dict[str, Contender] = {}
+    for contender in contenders:
+        held = best.get(contender.name)
+        if held is None or _speed(contender) > _speed(held):
+            best[contender.name] = contender
+    return best
+
+
+def _speed(contender: Contender) -> float:
+    return median(contender.speeds("seconds")) if contender.runs else 0.0
+
+
+def _readme_cell(best: dict[str, Contender], name: str) -> str:
+    contender = best.get(name)
+    if contender is None:
+        return "–"
+    if not contender.runs:
+        return contender.note.partition(":")[0]
+    times = ratio(best[OURS], contender, "seconds")
+    return f"{digits(_speed(contender))} ({times:.1f} ×)"
