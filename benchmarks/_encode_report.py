@@ -11,6 +11,8 @@ from _harness import aligned, digits
 
 #: Those that have a column of their own in the README.
 NAMED = ("gigatoken", "tiktoken", "tokenizers")
+#: Characters of a note: some peers' messages hold whole patterns.
+NOTE = 200
 
 
 def ratio(ours: Contender, other: Contender, key: str) -> float | None:
@@ -19,8 +21,8 @@ def ratio(ours: Contender, other: Contender, key: str) -> float | None:
     return median(one / two for one, two in pairs) if pairs else None
 
 
-def case_table(contenders: Sequence[Contender], part_megabytes: float) -> str:
-    """Speeds of the first pass and of a repeat, memory, notes."""
+def case_table(contenders: Sequence[Contender]) -> str:
+    """Speeds of the first pass and of a repeat, memory; below, why others have none."""
     rows = [
         [
             "",
@@ -37,25 +39,24 @@ def case_table(contenders: Sequence[Contender], part_megabytes: float) -> str:
             "note",
         ]
     ]
-    ours = contenders[0]
+    ours, notes = contenders[0], []
     for contender in contenders:
         if not contender.runs:
-            rows.append([contender.name, *[""] * 10, contender.note])
+            notes.append(f"{contender.name}: {contender.note[:NOTE]}")
             continue
-        first = part_megabytes and PEERS[contender.name].slow
+        slow = PEERS[contender.name].slow
         rows.append(
             [
-                contender.name,
+                f"{contender.name} (first {contender.runs[0]['MB']:.2g} MB)" if slow else contender.name,
                 *_speed_cells(ours, contender, "seconds"),
                 *_speed_cells(ours, contender, "warm_seconds"),
                 f"{contender.middle('cpu_seconds'):.2f}",
                 f"{contender.middle('load_seconds'):.2f}",
                 f"{contender.middle('loaded_mb'):.0f}",
                 f"{contender.middle('peak_mb'):.0f}",
-                f"first {contender.runs[0]['MB']:.2g} MB" if first else "",
             ]
         )
-    return aligned(rows)
+    return "\n".join([aligned(rows), *(f"\nno times: {note}" for note in notes)])
 
 
 def _speed_cells(ours: Contender, contender: Contender, key: str) -> list[str]:

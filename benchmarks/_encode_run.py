@@ -118,15 +118,17 @@ class Runner:
         if place is None:
             return ""
         where = f"text {place}" if not case.whole else f"id {place * 4096} or soon after"
-        if name != OURS and not case.whole and place < len(wanted):
-            self._judge(case, texts, place)
-        return f"different ids at {where}"
+        if name == OURS or case.whole or place >= len(wanted):
+            return f"different ids at {where}"
+        judge = self._judge(case, texts, place)
+        return f"different ids at {where} of {len(wanted)}; {judge}'s are ours"
 
-    def _judge(self, case: Case, texts: str, place: int) -> None:
+    def _judge(self, case: Case, texts: str, place: int) -> str:
         """Asks the reference who is right about one text, and ends the run where it is not us."""
         document = _encode_texts.read(_encode_texts.text_path(self.folder, texts), whole=False)[place]
         _encode_texts.write_documents(self.folder, "judged", [document.encode()])
         self._check_text("judged", case.vocabulary, whole=False)
+        return vocabulary(self.folder, case.vocabulary).reference
 
     def check(self, case: Case) -> None:
         """Compares our ids of the first part with the reference's, once. A difference ends the run."""
@@ -138,7 +140,7 @@ class Runner:
         self._ours[(f"{case.kind}.part", case.vocabulary, case.whole)] = ours
 
     def _check_text(self, texts: str, name: str, *, whole: bool) -> list[str]:
-        reference = "tiktoken" if vocabulary(self.folder, name).by_rank else "tokenizers"
+        reference = vocabulary(self.folder, name).reference
         mode = "file" if whole else "document"
         results = [self.work(one, name, texts, mode, False, warm=False) for one in (OURS, reference)]
         for one, result in zip((OURS, reference), results, strict=True):

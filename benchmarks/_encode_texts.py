@@ -1,7 +1,7 @@
 """The texts: six kinds made of what is on the machine, or corpora of your own, as documents of 4 to 64 KiB.
 
-A kind is one file of UTF-8, its documents back to back, beside a JSON list of where each ends. KIND.part is its
-beginning, for contenders that are slow.
+A kind is one file of UTF-8, its documents back to back, beside a JSON list of where each ends. KIND.part is
+its beginning, for contenders that are slow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 #: Languages of message catalogues (gettext's *.mo), which most systems have some of.
@@ -40,7 +41,8 @@ def write(folder: Path, kind: str, made: Made, megabytes: float, part_megabytes:
     documents, size = [], 0
     cut = (text for text in made.texts if text) if kind == "no-spaces" else regrouped(made.texts)
     for document in cut:
-        documents.append(document.encode())
+        # White space at the very end: tiktoken's gpt4 takes it as one piece, the published tokenizer.json not.
+        documents.append((document.rstrip() + "\n").encode())
         size += len(documents[-1])
         if size >= limit:
             break
@@ -89,7 +91,7 @@ def read(path: Path, *, whole: bool) -> list[str]:
     if whole:
         return [data.decode()]
     ends = json.loads(_ends_path(path).read_text(encoding="utf-8"))
-    return [data[start:stop].decode() for start, stop in zip(ends, ends[1:], strict=False)]
+    return [data[start:stop].decode() for start, stop in pairwise(ends)]
 
 
 def regrouped(texts: Iterable[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OWN = "own50k"
 NAMES = ("gpt2", "cl100k_base", "o200k_base", OWN)
 #: Name → how it cuts text, in tokenmill's words, and whether any pair that makes a token may merge (tiktoken's
-#: rule), or the listed pairs only (Hugging Face's).
+#: rule) or the listed pairs only (Hugging Face's).
 KNOWN = {
     "gpt2": ("gpt2", False),
     "cl100k_base": ("gpt4", True),
@@ -24,13 +24,16 @@ KNOWN = {
     OWN: ("gpt4", True),
 }
 OWN_SIZE = 50_000
-#: Megabytes of each text that it is trained on.
-OWN_MEGABYTES = 4
 REGEX = {
     "gpt2": _inputs.TIKTOKEN_REGEX["gpt2"],
     "gpt4": _inputs.TIKTOKEN_REGEX["cl100k_base"],
     "gpt4o": _inputs.TIKTOKEN_REGEX["o200k_base"],
 }
+#: It differs from tiktoken's in white space at the end of a text, which no text here has.
+GPT4_PUBLISHED = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,11 @@ class Vocabulary:
     def hugging_face(self) -> Path:
         """A tokenizer.json without special tokens."""
         return _inputs.hugging_face_path(self.folder, self.name)
+
+    @property
+    def reference(self) -> str:
+        """Whose ids are right."""
+        return "tiktoken" if self.by_rank else "tokenizers"
 
     @property
     def regex(self) -> str:
@@ -99,7 +107,26 @@ def write(folder: Path, names: Sequence[str], texts: Iterable[str]) -> None:
             documents = tm.Documents.from_texts(texts)
             tokenizer = tm.train_bpe(documents, vocab_size=OWN_SIZE, pattern=one.family, special_tokens=[])
             tokenizer.save(one.ranks)
-            _inputs.save_hugging_face(tokenizer, one.hugging_face)
+            tokenizer.save(one.hugging_face)
+        _as_published(one)
+
+
+def _as_published(one: Vocabulary) -> None:
+    """Spells a tokenizer.json as the published ones are: some contenders know patterns by their spelling.
+
+    tokenizers has no way to take special tokens as text, which the others do: without them it has to.
+    """
+    content = json.loads(one.hugging_face.read_text(encoding="utf-8"))
+    special = {token["content"] for token in content["added_tokens"]}
+    vocab = content["model"]["vocab"]
+    content["model"]["vocab"] = {token: number for token, number in vocab.items() if token not in special}
+    content["added_tokens"] = []
+    if one.family == "gpt2":
+        content["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+        content["pre_tokenizer"]["use_regex"] = True
+    if one.family == "gpt4":
+        content["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": GPT4_PUBLISHED}
+    one.hugging_face.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def encoding(one: Vocabulary) -> tiktoken.Encoding:

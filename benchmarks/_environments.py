@@ -1,4 +1,4 @@
-"""One virtual environment a peer, made on first use under `.bench/envs` and kept: peers pin what others exclude."""
+"""One virtual environment a peer, made on first use under `.bench/envs` and kept."""
 
 from __future__ import annotations
 

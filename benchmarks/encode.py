@@ -2,22 +2,22 @@
 
     python benchmarks/encode.py [--quick] [--json OUT] [--readme]
     python benchmarks/encode.py --data english=en.jsonl.zst code=linux.jsonl.zst --kinds english code
-    python benchmarks/encode.py --kinds english --vocabularies gpt2 --modes document-numpy batch:1 --peers gigatoken
+    python benchmarks/encode.py --kinds code --vocabularies gpt2 --modes file batch:1 --peers gigatoken
 
-- Each contender has a virtual environment of its own (made on first use, in .bench/envs; that is the only thing
-  that is downloaded), and each run is a fresh process. They take turns: A B C A B C.
-- Two speeds: the first pass over text that the process has not seen, which is what a corpus costs, and "again",
-  the same texts a second time. "ours is" is the median, over the rounds, of our speed by theirs.
+- Each contender has a virtual environment of its own (made on first use, in .bench/envs; nothing else is
+  downloaded), and each run is a fresh process. They take turns: A B C A B C.
+- Two speeds: the first pass over text that the process has not seen, which is what a corpus costs, and
+  "again", the same texts a second time. "ours is": the median, over the rounds, of our speed by theirs.
 - Modes: `document` and `document-numpy` (a call a document), `batch` and `batch-numpy` (all documents in one
   call), `file` (all documents as one string, or the file itself where a contender reads files; the result in
   its fastest form). `:1` is one thread: the pools' variables are set, and the process is bound to one CPU.
   `:all` is as many threads as CPUs. Without it, a call a document has one thread and the others have all.
-- Ids are hashed, text by text. Ours must be the reference's (tiktoken's for vocabularies of ranks, tokenizers'
-  for lists of merges) on the first part of each text and wherever a contender disagrees; if not, the run ends
-  with exit status 1. A contender whose ids are not ours, that fails, or that cannot be installed, is a row
-  that says so.
+- Ids are hashed, text by text. Ours must be the reference's (tiktoken's for vocabularies of ranks, that of
+  tokenizers for lists of merges) on the first part of each text and wherever a contender disagrees; if not,
+  the run ends with exit status 1. A contender whose ids are not ours, that fails, or that cannot be
+  installed, is named below the table with the reason.
 - tiktoken and tokenizers are so slow that they get the first part only.
-- `scaling` compares our threads on 60 MB; `memory` prepares 1.2 GB and reports the peak. Neither runs unasked.
+- `scaling` compares our threads on 60 MB; `memory` prepares 1.2 GB and reports the peak. Only on request.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def main() -> None:
             for entry in report["cases"]
         }
         for case, contenders in results.items():
-            print(f"\n### {case.title}\n\n{_encode_report.case_table(contenders, options.part)}")
+            print(f"\n### {case.title}\n\n{_encode_report.case_table(contenders)}")
         print_readme(options, results)
         return
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
@@ -181,10 +181,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     for number, case in enumerate(options.cases, 1):
         progress(f"{number} of {len(options.cases)}: {case.title}")
         results[case] = contenders = runner.compare(case, names)
-        print(
-            f"\n### {case.title}\n\n{_encode_report.case_table(contenders, options.part)}",
-            flush=True,
-        )
+        print(f"\n### {case.title}\n\n{_encode_report.case_table(contenders)}", flush=True)
         report["cases"].append({"case": asdict(case), "contenders": [asdict(one) for one in contenders]})
         report["versions"] = runner.versions
         if options.json:
