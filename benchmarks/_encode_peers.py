@@ -1,6 +1,7 @@
 """How each contender encodes: its fastest public API for each job. Runs in that contender's own environment.
 
-Every adapter takes special tokens as text and adds none. A field is None where there is no such call.
+Every adapter takes special tokens as text and adds none. None stands for no such call: then lists do for
+NumPy. What a call imports is imported while loading; the worker has NumPy before.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ class Encoder:
     """One loaded vocabulary of one contender."""
 
     #: A text → its ids.
-    document: Callable[[str], list[int]] | None = None
+    document: Callable[[str], list[int]]
     document_numpy: Callable[[str], Any] | None = None
     #: Texts → ids of each.
-    batch: Callable[[list[str]], list[list[int]]] | None = None
+    batch: Callable[[list[str]], list[list[int]]]
     batch_numpy: Callable[[list[str]], Any] | None = None
     #: The text and the file that has it → its ids, in whichever form is fastest.
-    file: Callable[[str, Path], Any] | None = None
+    file: Callable[[str, Path], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,6 @@ class Peer:
 
 
 def tokenmill(vocabulary: Vocabulary, threads: int) -> Encoder:
-    import numpy  # noqa: F401  else it is imported at the first call
-
     import tokenmill as tm
 
     tokenizer = tm.Tokenizer.load(vocabulary.ours, pattern=vocabulary.pattern)
@@ -61,6 +60,7 @@ def tokenmill(vocabulary: Vocabulary, threads: int) -> Encoder:
 
 
 def gigatoken(vocabulary: Vocabulary, threads: int) -> Encoder:
+    import awkward  # noqa: F401  its batches are awkward arrays, and the import takes 0.3 s
     from gigatoken import TextFileSource, Tokenizer
 
     if vocabulary.by_rank:
@@ -162,14 +162,17 @@ def quicktok(vocabulary: Vocabulary, threads: int) -> Encoder:
     return Encoder(
         document=tokenizer.encode_ordinary,
         document_numpy=lambda text: tokenizer.encode_batch([text], 1)[0],
+        batch=lambda texts: _lists(*tokenizer.encode_batch(texts, threads)),
         batch_numpy=lambda texts: tokenizer.encode_batch(texts, threads),
         file=lambda text, path: tokenizer.encode_batch([text], threads),
     )
 
 
-def tiktoken(vocabulary: Vocabulary, threads: int) -> Encoder:
-    import numpy  # noqa: F401  else it is imported at the first call
+def _lists(ids: Any, ends: Any) -> list[list[int]]:
+    return [ids[start:stop].tolist() for start, stop in pairwise(ends.tolist())]
 
+
+def tiktoken(vocabulary: Vocabulary, threads: int) -> Encoder:
     tokenizer = encoding(vocabulary)
     return Encoder(
         document=tokenizer.encode_ordinary,
@@ -232,9 +235,7 @@ def rows(result: Any) -> Iterator[Any]:
 
 def calls(encoder: Encoder, mode: str, texts: list[str], path: Path) -> Callable[[], Iterable[Any]]:
     """What is timed."""
-    call: Any = getattr(encoder, mode.replace("-", "_"))
-    if call is None:
-        raise NotImplementedError
+    call: Any = getattr(encoder, mode.replace("-", "_")) or getattr(encoder, mode.removesuffix("-numpy"))
     if mode.startswith("document"):
         return lambda: [call(text) for text in texts]
     if mode == "file":

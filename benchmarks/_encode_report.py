@@ -23,40 +23,35 @@ def ratio(ours: Contender, other: Contender, key: str) -> float | None:
 
 def case_table(contenders: Sequence[Contender]) -> str:
     """Speeds of the first pass and of a repeat, memory; below, why others have none."""
-    rows = [
-        [
-            "",
-            "MB/s",
-            "min – max",
-            "ours is",
-            "again MB/s",
-            "min – max",
-            "ours is",
-            "CPU s",
-            "loading s",
-            "loaded MB",
-            "peak MB",
-            "note",
-        ]
-    ]
+    header = "|MB/s|min – max|ours is|CPU s|by CPU s|again MB/s|min – max|ours is|loading s|loaded MB|peak MB"
+    rows = [header.split("|")]
     ours, notes = contenders[0], []
     for contender in contenders:
         if not contender.runs:
             notes.append(f"{contender.name}: {contender.note[:NOTE]}")
             continue
-        slow = PEERS[contender.name].slow
+        by_cpu = ratio(ours, contender, "cpu_seconds")
         rows.append(
             [
-                f"{contender.name} (first {contender.runs[0]['MB']:.2g} MB)" if slow else contender.name,
+                _label(contender),
                 *_speed_cells(ours, contender, "seconds"),
-                *_speed_cells(ours, contender, "warm_seconds"),
                 f"{contender.middle('cpu_seconds'):.2f}",
+                "" if by_cpu is None else f"{by_cpu:.2f} ×",
+                *_speed_cells(ours, contender, "warm_seconds"),
                 f"{contender.middle('load_seconds'):.2f}",
                 f"{contender.middle('loaded_mb'):.0f}",
                 f"{contender.middle('peak_mb'):.0f}",
             ]
         )
     return "\n".join([aligned(rows), *(f"\nno times: {note}" for note in notes)])
+
+
+def _label(contender: Contender) -> str:
+    """The name, and what is different about its runs."""
+    (run, *_) = contender.runs
+    notes = [f"first {run['MB']:.2g} MB"] if PEERS[contender.name].slow else []
+    notes += ["lists"] if run["lists"] else []
+    return f"{contender.name} ({', '.join(notes)})" if notes else contender.name
 
 
 def _speed_cells(ours: Contender, contender: Contender, key: str) -> list[str]:

@@ -62,7 +62,7 @@ class Contender:
     runs: list[dict[str, Any]] = field(default_factory=list)
 
     def speeds(self, key: str) -> list[float]:
-        """Of each run; `key` is "seconds" or "warm_seconds"."""
+        """Of each run; `key` is "seconds", "cpu_seconds" or "warm_seconds"."""
         return [run["MB"] / run[key] for run in self.runs if run.get(key)]
 
     def middle(self, key: str) -> float:
@@ -101,7 +101,7 @@ class Runner:
         slow = PEERS[contender.name].slow
         texts = f"{case.kind}.part" if slow else case.kind
         result = self.work(contender.name, case.vocabulary, texts, case.mode, case.one_thread)
-        contender.note = "no such call" if "missing" in result else result.get("error", "")
+        contender.note = result.get("error", "")
         if not contender.note:
             contender.note = self._difference(case, contender.name, texts, result.pop("digests"))
         if contender.note:

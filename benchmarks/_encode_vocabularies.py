@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 OWN = "own50k"
 NAMES = ("gpt2", "cl100k_base", "o200k_base", OWN)
-#: Name → how it cuts text, in tokenmill's words, and whether any pair that makes a token may merge (tiktoken's
-#: rule) or the listed pairs only (Hugging Face's).
+#: Name → how it cuts text, in tokenmill's words, and whether any pair that makes a token may merge (as in
+#: tiktoken) or the listed pairs only (Hugging Face's).
 KNOWN = {
     "gpt2": ("gpt2", False),
     "cl100k_base": ("gpt4", True),

@@ -35,6 +35,8 @@ def limit_to_one_cpu() -> None:
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     """All of a job."""
+    import numpy  # noqa: F401  else it is imported at a contender's first call
+
     peer = _encode_peers.PEERS[job["peer"]]
     vocabulary = Vocabulary.load(Path(job["vocabulary"]))
     mode, texts_path = job["mode"], Path(job["texts"])
@@ -43,19 +45,17 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     encoder = peer.load(vocabulary, job["threads"])
     load_seconds = time.perf_counter() - started
     texts = _encode_texts.read(texts_path, whole=mode == "file")
-    try:
-        run = _encode_peers.calls(encoder, mode, texts, texts_path)
-    except NotImplementedError:
-        return {"missing": True}
+    run = _encode_peers.calls(encoder, mode, texts, texts_path)
     gc.collect()
     result: dict[str, Any] = {"load_seconds": load_seconds, "loaded_mb": resident_mb()}
+    result["lists"] = getattr(encoder, mode.replace("-", "_")) is None
     seconds, cpu_seconds, ids = _timed(run)
     result |= {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak_mb()}
     result["digests"] = digests(ids, mode)
     del ids
-    for key in ("warm_seconds",) if job["warm"] else ():
+    if job["warm"]:
         gc.collect()
-        result[key], _, ids = _timed(run)
+        result["warm_seconds"], _, ids = _timed(run)
         if digests(ids, mode) != result["digests"]:
             raise RuntimeError("other ids the second time")
     return result

@@ -7,11 +7,13 @@
 - Each contender has a virtual environment of its own (made on first use, in .bench/envs; nothing else is
   downloaded), and each run is a fresh process. They take turns: A B C A B C.
 - Two speeds: the first pass over text that the process has not seen, which is what a corpus costs, and
-  "again", the same texts a second time. "ours is": the median, over the rounds, of our speed by theirs.
+  "again", the same texts a second time. "ours is": the median, over the rounds, of our speed by theirs;
+  "by CPU s": the same of the first pass by processor time, which other programs disturb less.
 - Modes: `document` and `document-numpy` (a call a document), `batch` and `batch-numpy` (all documents in one
   call), `file` (all documents as one string, or the file itself where a contender reads files; the result in
-  its fastest form). `:1` is one thread: the pools' variables are set, and the process is bound to one CPU.
-  `:all` is as many threads as CPUs. Without it, a call a document has one thread and the others have all.
+  its fastest form). Where a contender has no NumPy output it gives lists, and its row says so. `:1` is one
+  thread: the pools' variables are set, and the process is bound to one CPU. `:all` is as many threads as
+  CPUs. Without either, a call a document has one thread and the others have all.
 - Ids are hashed, text by text. Ours must be the reference's (tiktoken's for vocabularies of ranks, that of
   tokenizers for lists of merges) on the first part of each text and wherever a contender disagrees; if not,
   the run ends with exit status 1. A contender whose ids are not ours, that fails, or that cannot be
