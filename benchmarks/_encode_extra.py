@@ -21,8 +21,13 @@ KIND = "english"
 
 
 def kinds(options: argparse.Namespace) -> list[str]:
-    """The texts that are written when only these modes are asked for."""
+    """The first one is taken."""
     return list(options.kinds or options.corpora or [KIND])
+
+
+def vocabularies(options: argparse.Namespace) -> list[str]:
+    """The first one is taken."""
+    return list(options.vocabularies or ["gpt2"])
 
 
 def _grown(source: Path, megabytes: float, seed: int) -> list[bytes]:
@@ -42,7 +47,7 @@ def _grown(source: Path, megabytes: float, seed: int) -> list[bytes]:
 def scaling(runner: Runner, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Our speed with all threads by that with one, of runs that follow each other."""
     kind, *_ = kinds(options)
-    (name, *_) = options.vocabularies or ["gpt2"]
+    name, *_ = vocabularies(options)
     texts = _encode_texts.text_path(runner.folder, kind)
     _encode_texts.write_documents(runner.folder, "scaling", _grown(texts, SCALING_MEGABYTES, 0))
     rows = [[f"{kind}, {name}", "one thread MB/s", f"{threads()} threads MB/s", "all by one"]]
@@ -65,11 +70,11 @@ def scaling(runner: Runner, options: argparse.Namespace) -> list[dict[str, Any]]
 def memory(runner: Runner, options: argparse.Namespace) -> dict[str, Any]:
     """The peak of `tokenmill.prepare` over a file that does not fit its buffers."""
     kind, *_ = kinds(options)
-    (name, *_) = options.vocabularies or ["gpt2"]
+    name, *_ = vocabularies(options)
     corpus = runner.folder / "memory.txt"
     write_corpus(_encode_texts.text_path(runner.folder, kind), corpus)
     try:
-        result = runner.work(OURS, name, "memory", "prepare", False, warm=False)
+        result = runner.work(OURS, name, "memory", "prepare", False, warm=False, limit=1800)
     finally:
         corpus.unlink()
     if "error" in result:

@@ -121,7 +121,7 @@ class Runner:
         if name == OURS or case.whole or place >= len(wanted):
             return f"different ids at {where}"
         judge = self._judge(case, texts, place)
-        return f"different ids at {where} of {len(wanted)}; {judge}'s are ours"
+        return f"different ids at {where} of {len(wanted)}, where {judge} has ours"
 
     def _judge(self, case: Case, texts: str, place: int) -> str:
         """Asks the reference who is right about one text, and ends the run where it is not us."""
@@ -163,6 +163,7 @@ class Runner:
         mode: str,
         one_thread: bool,
         warm: bool | None = None,
+        limit: float | None = None,
     ) -> dict[str, Any]:
         """One process. The result is the worker's, with "MB"; "error" says why there are no times."""
         try:
@@ -182,7 +183,7 @@ class Runner:
         }
         job.write_text(json.dumps(content), encoding="utf-8")
         out.unlink(missing_ok=True)
-        error = run_limited([python, str(WORKER), str(job)], environment(one_thread), self.limit)
+        error = run_limited([python, str(WORKER), str(job)], environment(one_thread), limit or self.limit)
         if error or not out.exists():
             return {"error": error or "left no result"}
         result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ import random
 import struct
 import sys
 import sysconfig
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,9 @@ OTHER = ("ja", "zh", "ru")
 CATALOGUES = ("/usr/share/locale", sysconfig.get_path("purelib"))
 #: Less than this share of what was asked for, and invented text is added.
 ENOUGH = 0.2
+
+#: Categories of code points that are no characters, or not yet.
+UNKNOWN = ("Cn", "Co", "Cs")
 
 KINDS = ("english", "multilingual", "cjk-cyrillic", "code", "random", "no-spaces")
 
@@ -256,20 +260,27 @@ def _invented(letters: str, megabytes: float, seed: int) -> Iterator[str]:
 
 
 def _random(megabytes: float) -> Made:
-    """Turn by turn: code points of all planes, and bytes, each of which is a character of Latin-1."""
+    """Turn by turn: characters of all planes, and bytes, each of which is a character of Latin-1.
+
+    Assigned ones: contenders know different versions of Unicode, and what they take new ones for differs.
+    """
 
     def texts() -> Iterator[str]:
         import numpy as np
 
         chance = np.random.default_rng(2)
-        # Most of the lower planes, where most of what is assigned lies. No surrogates.
         ranges = [(0, 0x3000), (0x3000, 0xD800), (0xE000, 0x20000), (0x20000, 0x110000)]
+        # Without surrogates, private use and what has no name yet.
+        known = [
+            np.array([code for code in range(*bounds) if unicodedata.category(chr(code)) not in UNKNOWN])
+            for bounds in ranges
+        ]
         while True:
-            parts = [chance.integers(*bounds, 1000, dtype=np.uint32) for bounds in ranges]
-            yield chance.permutation(np.concatenate(parts)[:3400]).astype("<u4").tobytes().decode("utf-32-le")
+            codes = chance.permutation(np.concatenate([chance.choice(some, 900) for some in known]))
+            yield codes.astype("<u4").tobytes().decode("utf-32-le")
             yield chance.bytes(8000).decode("latin-1")
 
-    return Made("random code points; random bytes as Latin-1", texts())
+    return Made("random characters; random bytes as Latin-1", texts())
 
 
 def _no_spaces(megabytes: float) -> Made:

@@ -122,17 +122,17 @@ def setup(options: argparse.Namespace) -> None:
     """Writes texts and vocabularies. A process of its own: its memory is not to count."""
     folder = options.setup
     made = {}
-    kinds = dict.fromkeys(case.kind for case in options.cases)
-    for kind in kinds or (_encode_extra.kinds(options) if options.extra else ()):
+    extra_kinds = _encode_extra.kinds(options) if options.extra else []
+    for kind in dict.fromkeys([*(case.kind for case in options.cases), *extra_kinds]):
         progress(f"writing the text {kind}")
         if kind in options.corpora:
             source = _encode_texts.from_files(kind, options.corpora[kind], options.text_field)
         else:
             source = _encode_texts.builtin(kind, options.megabytes)
         made[kind] = _encode_texts.write(folder, kind, source, options.megabytes, options.part)
-    names = list(dict.fromkeys(case.vocabulary for case in options.cases))
-    names = names or options.vocabularies or ["gpt2"]
-    _encode_vocabularies.write(folder, names, training_texts(folder, list(made)))
+    extra_names = _encode_extra.vocabularies(options) if options.extra else []
+    names = dict.fromkeys([*(case.vocabulary for case in options.cases), *extra_names])
+    _encode_vocabularies.write(folder, list(names), training_texts(folder, list(made)))
     (folder / "made.json").write_text(json.dumps(made), encoding="utf-8")
 
 
