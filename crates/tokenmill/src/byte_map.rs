@@ -4,6 +4,7 @@
 //! no allocation of its own per string. Hashes are keyed with a number drawn anew for each map, so no file can be
 //! written whose strings all fall into one place.
 
+use crate::prefetch::prefetch;
 use std::hash::{BuildHasher as _, RandomState};
 
 /// String → number, for numbers below [`ByteMap::NONE`].
@@ -39,6 +40,19 @@ impl ByteMap {
         self.search(self.hash_short(key), same).ok()
     }
 
+    /// Asks for the cache line that [`ByteMap::find_short`] will read first.
+    #[inline]
+    pub(crate) fn prefetch_short(&self, key: u128) {
+        prefetch(&self.slots[self.place(self.hash_short(key))]);
+    }
+
+    /// Where the search for a hash begins.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a place below the length")]
+    fn place(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
+    }
+
     /// Gives `bytes` this number; if they have one already they keep it, and that is returned.
     #[inline]
     pub(crate) fn insert<'a>(&mut self, bytes: &[u8], number: u32, string: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
@@ -55,9 +69,9 @@ impl ByteMap {
 
     /// The number, or the free place where the search ended.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a slot's low half; a place below the length")]
+    #[expect(clippy::cast_possible_truncation, reason = "a slot's low half")]
     fn search(&self, hash: u64, same: impl Fn(u32) -> bool) -> Result<u32, usize> {
-        let mut place = ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize;
+        let mut place = self.place(hash);
         loop {
             let slot = self.slots[place];
             if slot == FREE {

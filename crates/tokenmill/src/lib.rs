@@ -22,6 +22,7 @@ pub mod fs;
 pub mod gather;
 pub mod hex;
 pub mod monitor;
+mod prefetch;
 pub mod sample;
 pub mod special;
 pub mod split;

@@ -2,6 +2,7 @@
 
 use crate::byte_map::ByteMap;
 use crate::error::{Error, Result};
+use crate::prefetch::prefetch;
 
 /// Ordinary tokens: each id stands for a non-empty byte string. Ids may have gaps (special tokens sit in them).
 #[derive(Debug, Clone)]
@@ -144,6 +145,26 @@ impl Vocab {
             // Of longer tokens the shift is out of range; their length says that they are others.
             u128::from(length) == key >> 120 && (loaded & !(u128::MAX << (8 * length))) == key & (u128::MAX >> 8)
         })
+    }
+
+    /// A first look for [`Vocab::id_short`], without the token's bytes: `None` if there is no such token for certain.
+    #[inline]
+    pub(crate) fn guess(&self, key: u128) -> Option<u32> {
+        let guess = self.ids.find_short(key, |_| true)?;
+        prefetch(&self.starts[guess as usize]);
+        Some(guess)
+    }
+
+    /// Asks for what [`Vocab::guess`] will read.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, key: u128) {
+        self.ids.prefetch_short(key);
+    }
+
+    /// Asks for the bytes of a token, which [`Vocab::id_short`] will read.
+    #[inline]
+    pub(crate) fn prefetch_bytes(&self, id: u32) {
+        prefetch(&self.bytes[self.starts[id as usize] as usize]);
     }
 
     /// Whether two ids stand for the same bytes somewhere.

@@ -12,6 +12,7 @@
 
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::output::Output;
+use crate::prefetch::prefetch;
 use crate::zeroed::{Plain, Zeroed};
 use std::collections::HashMap;
 
@@ -34,8 +35,41 @@ const FIRST_PAIRS: usize = 1 << 11;
 const ID_BITS: u32 = 24;
 const IDS: u128 = u128::from_le_bytes([255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0]);
 const COUNT_AT: u32 = 120;
-/// Instead of that number: the piece is known, but not here, as it has more ids.
-const ELSEWHERE: u128 = 0xFF;
+
+/// The ids of a piece as they are kept, or why they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Became(u128);
+
+impl Became {
+    /// The piece is not known.
+    pub(super) const UNKNOWN: Became = Became(0xFE << COUNT_AT);
+    /// It may be among the medium or the long ones.
+    pub(super) const ELSEWHERE: Became = Became(0xFF << COUNT_AT);
+
+    /// Of up to 4 ids of up to 24 bits.
+    fn of(ids: &[u32]) -> Option<Became> {
+        let small = ids.len() <= SHORT_IDS && ids.iter().all(|id| *id < 1 << ID_BITS);
+        let packed = || ids.iter().rev().fold(0, |packed, id| packed << 32 | u128::from(*id));
+        small.then(|| Became(packed() | (ids.len() as u128) << COUNT_AT))
+    }
+
+    /// Whether it is `UNKNOWN`, by the top byte alone: a comparison of all 16 bytes would wait for their way through memory.
+    #[inline(always)]
+    pub(super) fn is_unknown(self) -> bool {
+        (self.0 >> COUNT_AT) as u8 == 0xFE
+    }
+
+    /// Appends the ids, if they are known.
+    #[inline(always)]
+    pub(super) fn push<O: Output>(self, ids: &mut O) -> bool {
+        let count = (self.0 >> COUNT_AT) as usize;
+        let known = count <= SHORT_IDS;
+        if known {
+            ids.push_four(self.0 & IDS, count);
+        }
+        known
+    }
+}
 
 /// A cache line: two pieces, the newer first; a third throws the older out.
 #[derive(Clone, Copy)]
@@ -43,7 +77,7 @@ const ELSEWHERE: u128 = 0xFF;
 struct Bucket {
     /// 0: free. No piece is empty, so no key is 0.
     keys: [u128; 2],
-    ids: [u128; 2],
+    became: [Became; 2],
 }
 
 // SAFETY: 64 bytes of integers.
@@ -121,13 +155,12 @@ impl Pair {
     }
 }
 
-/// What a look at the short pieces says.
+/// Why there are no ids of a short piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Yes,
-    /// Among the medium or the long ones, if it is still there.
+pub(super) enum Absent {
+    Unknown,
+    /// It has more than the cache of short pieces holds.
     Elsewhere,
-    No,
 }
 
 /// The cache of one thread and one tokenizer.
@@ -178,21 +211,25 @@ impl PieceCache {
         prefetch(&self.medium[place(hash, self.medium.len())]);
     }
 
-    /// Appends the ids of a piece of up to 15 bytes, if they are known.
+    /// Appends the ids of a piece of up to 15 bytes, if they are known and here. Fast where nearly all are.
     #[inline(always)]
-    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> Found {
+    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> Result<(), Absent> {
         let bucket = &self.short[place(hash, self.short.len())];
         let second = bucket.keys[1] == key;
         if second || bucket.keys[0] == key {
-            let found = bucket.ids[usize::from(second)];
-            let count = (found >> COUNT_AT) as usize;
-            if count <= SHORT_IDS {
-                ids.push_four(found & IDS, count);
-                return Found::Yes;
-            }
-            return Found::Elsewhere;
+            let found = bucket.became[usize::from(second)];
+            return if found.push(ids) { Ok(()) } else { Err(Absent::Elsewhere) };
         }
-        Found::No
+        Err(Absent::Unknown)
+    }
+
+    /// The same without a branch on what is found: fast where that cannot be predicted.
+    #[inline(always)]
+    pub(super) fn look_up_short(&self, key: u128, hash: u64) -> Became {
+        let bucket = &self.short[place(hash, self.short.len())];
+        let second = bucket.keys[1] == key;
+        let found = bucket.became[usize::from(second)];
+        if second | (bucket.keys[0] == key) { found } else { Became::UNKNOWN }
     }
 
     /// Appends the ids of a piece of up to 32 bytes.
@@ -211,18 +248,34 @@ impl PieceCache {
     pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) -> bool {
         if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            if became.len() <= SHORT_IDS && became.iter().all(|id| *id < 1 << ID_BITS) {
-                let ids = became.iter().rev().fold(0, |ids, id| ids << 32 | u128::from(*id));
-                self.put_short(key, ids | (became.len() as u128) << COUNT_AT);
+            let packed = Became::of(became);
+            self.put_short(key, packed.unwrap_or(Became::ELSEWHERE));
+            if packed.is_some() {
                 return true;
             }
-            self.put_short(key, ELSEWHERE << COUNT_AT);
         }
         let fits = piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS;
         if fits {
             self.put_medium(&Medium::of(piece, kind), became);
         }
         fits
+    }
+
+    /// Remembers what a short piece became, and gives it as it is kept.
+    pub(super) fn put_key(&mut self, key: u128, became: impl Iterator<Item = u32>) -> Became {
+        let mut ids = [0; SHORT];
+        let mut count = 0;
+        for (id, place) in became.zip(&mut ids) {
+            (*place, count) = (id, count + 1);
+        }
+        let ids = &ids[..count];
+        let packed = Became::of(ids).unwrap_or(Became::ELSEWHERE);
+        self.put_short(key, packed);
+        if packed == Became::ELSEWHERE {
+            let (bytes, length) = key::bytes(&key);
+            self.put_medium(&Medium::of(&bytes[..length], Kind::Whole), ids);
+        }
+        packed
     }
 
     /// Remembers what a longer piece became, if it is not too long.
@@ -235,27 +288,30 @@ impl PieceCache {
         }
     }
 
-    fn put_short(&mut self, key: u128, ids: u128) {
+    fn put_short(&mut self, key: u128, became: Became) {
         if self.num_short >= self.short.len() * 3 / 2 && self.short.len() < MAX_BUCKETS {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
                 for i in [1, 0] {
                     if bucket.keys[i] != 0 {
-                        self.insert_short(bucket.keys[i], bucket.ids[i]);
+                        self.insert_short(bucket.keys[i], bucket.became[i]);
                     }
                 }
             }
         }
-        self.insert_short(key, ids);
+        self.insert_short(key, became);
         self.num_short += 1;
     }
 
-    fn insert_short(&mut self, key: u128, ids: u128) {
+    fn insert_short(&mut self, key: u128, became: Became) {
         let place = place(self.secrets.hash_short(key), self.short.len());
         let bucket = &mut self.short[place];
-        bucket.keys = [key, bucket.keys[0]];
-        bucket.ids = [ids, bucket.ids[0]];
+        // Already there: a piece may be new twice in one batch.
+        if !bucket.keys.contains(&key) {
+            bucket.keys = [key, bucket.keys[0]];
+            bucket.became = [became, bucket.became[0]];
+        }
     }
 
     fn put_medium(&mut self, key: &Medium, became: &[u32]) {
@@ -283,18 +339,6 @@ fn place(hash: u64, len: usize) -> usize {
     (hash >> 32) as usize & (len - 1)
 }
 
-#[inline(always)]
-fn prefetch<T>(place: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing and never faults. SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,7 +349,7 @@ mod tests {
         let secrets = cache.secrets();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.get_short(key, secrets.hash_short(key), &mut ids) == Found::Yes
+            cache.get_short(key, secrets.hash_short(key), &mut ids).is_ok()
         } else {
             false
         };

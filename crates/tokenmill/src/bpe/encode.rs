@@ -1,17 +1,18 @@
 //! Text → ids.
 //!
 //! ```text
-//! a batch of pieces ─► keys, cache lines asked for ─► found: 16 bytes of ids are stored
-//!                                                  └► not found: merged, and kept
+//! a batch of pieces ─► keys, cache lines asked for ─► what the cache knows ──────────┬► ids stored, 16 bytes at a time
+//!                                                  └► what it does not: merged, kept ┘
 //! ```
 
 use super::BpeModel;
-use super::cache::{Found, PieceCache};
-use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
+use super::cache::{Absent, Became, PieceCache};
+use super::key::{self, Kind, MEDIUM, Medium, SHORT};
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::split::Ends;
+use std::ops::Range;
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
@@ -26,29 +27,59 @@ pub(super) struct Scratch {
     buffers: MergeBuffers,
 }
 
-/// What the first look at a batch found out about each piece.
-struct Keys {
-    /// Of pieces up to 15 bytes.
-    short: [u128; Ends::MOST],
+/// What is found out about the pieces of a batch before their ids are stored.
+struct Batch {
+    /// [`key::NONE`] for longer pieces.
+    keys: [u128; Ends::MOST],
     hashes: [u64; Ends::MOST],
+    became: [Became; Ends::MOST],
+    /// Numbers of the short pieces that are new.
+    missing: [usize; Ends::MOST],
 }
 
-impl Keys {
-    /// Fills in the batch of pieces that begins at `start`. Their cache lines are asked for before the first is needed: the loads overlap.
+impl Batch {
+    fn new() -> Batch {
+        Batch {
+            keys: [0; Ends::MOST],
+            hashes: [0; Ends::MOST],
+            became: [Became::UNKNOWN; Ends::MOST],
+            missing: [0; Ends::MOST],
+        }
+    }
+
+    /// The keys of the pieces. Their cache lines are asked for before the first is needed: the loads overlap.
     #[inline(always)]
-    fn find(&mut self, text: &[u8], mut start: usize, ends: &[usize], secrets: Secrets, cache: &PieceCache) {
-        for ((end, key), hash) in ends.iter().zip(&mut self.short).zip(&mut self.hashes) {
+    fn find_keys(&mut self, text: &[u8], mut start: usize, ends: &[usize], cache: &PieceCache) {
+        let secrets = cache.secrets();
+        for ((end, key), hash) in ends.iter().zip(&mut self.keys).zip(&mut self.hashes) {
             let length = end - start;
             if length <= SHORT {
                 *key = key::short(text, start, length, Kind::Whole);
                 *hash = secrets.hash_short(*key);
                 cache.prefetch_short(*hash);
-            } else if length <= MEDIUM {
-                *hash = secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole));
-                cache.prefetch_medium(*hash);
+            } else {
+                *key = key::NONE;
+                if length <= MEDIUM {
+                    *hash = secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole));
+                    cache.prefetch_medium(*hash);
+                }
             }
             start = *end;
         }
+    }
+
+    /// What the cache knows of the pieces from number `first` on. Gives how many short ones it does not. No branch depends on
+    /// what is found.
+    #[inline(always)]
+    fn look_up(&mut self, pieces: Range<usize>, cache: &PieceCache) -> usize {
+        let mut missing = 0;
+        for at in pieces {
+            let found = cache.look_up_short(self.keys[at], self.hashes[at]);
+            self.became[at] = found;
+            self.missing[missing] = at;
+            missing += usize::from(found.is_unknown() & !key::is_none(self.keys[at]));
+        }
+        missing
     }
 }
 
@@ -62,19 +93,34 @@ impl BpeModel {
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let mut cutter = self.pattern.cutter(text);
         let text = text.as_bytes();
-        let secrets = scratch.cache.secrets();
         let mut ends = Ends::new();
-        let mut keys = Keys { short: [0; Ends::MOST], hashes: [0; Ends::MOST] };
+        let mut batch = Batch::new();
         let mut start = 0;
         while cutter.fill(&mut ends)? {
             let ends = ends.as_slice();
-            keys.find(text, start, ends, secrets, &scratch.cache);
+            batch.find_keys(text, start, ends, &scratch.cache);
             ids.make_room(4 * ends.len());
-            for ((&end, &key), &hash) in ends.iter().zip(&keys.short).zip(&keys.hashes) {
-                let length = end - start;
-                let found = if length <= SHORT { scratch.cache.get_short(key, hash, ids) } else { Found::Elsewhere };
-                if found != Found::Yes {
-                    self.encode_piece(&text[start..end], found, scratch, ids)?;
+            // In text that has been going on for a while, most batches have nothing new, and this is all.
+            let mut at = 0;
+            while let Some(&end) = ends.get(at) {
+                if end - start > SHORT {
+                    self.encode_piece(&text[start..end], scratch, ids)?;
+                } else if let Err(absent) = scratch.cache.get_short(batch.keys[at], batch.hashes[at], ids) {
+                    if absent == Absent::Unknown {
+                        break;
+                    }
+                    self.encode_piece(&text[start..end], scratch, ids)?;
+                }
+                (at, start) = (at + 1, end);
+            }
+            if at == ends.len() {
+                continue;
+            }
+            let missing = batch.look_up(at..ends.len(), &scratch.cache);
+            self.encode_missing(missing, &mut batch, &mut scratch.cache);
+            for (&end, became) in ends.iter().zip(&batch.became).skip(at) {
+                if !became.push(ids) {
+                    self.encode_piece(&text[start..end], scratch, ids)?;
                 }
                 start = end;
             }
@@ -82,17 +128,44 @@ impl BpeModel {
         Ok(())
     }
 
-    /// The way of a piece that is not among the short ones.
+    /// The short pieces of a batch that are not in the cache.
     #[inline(never)]
-    fn encode_piece<O: Output>(&self, piece: &[u8], found: Found, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
-        let Scratch { cache, tokens, part, buffers } = scratch;
-        if found == Found::Elsewhere {
-            let key = (piece.len() <= MEDIUM).then(|| Medium::of(piece, Kind::Whole));
-            if key.is_some_and(|key| cache.get_medium(&key, cache.secrets().hash_medium(&key), ids))
-                || cache.get_long(piece, ids)
-            {
-                return Ok(());
+    fn encode_missing(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
+        let Batch { keys, became, missing, .. } = batch;
+        let mut rest = count;
+        if self.whole_pieces {
+            // Each sweep asks for what the next one reads.
+            let mut guesses = [None; Ends::MOST];
+            let missing_keys = || missing[..count].iter().map(|&at| keys[at]);
+            missing_keys().for_each(|key| self.vocab.prefetch_slot(key));
+            for (guess, key) in guesses.iter_mut().zip(missing_keys()) {
+                *guess = self.vocab.guess(key);
             }
+            guesses[..count].iter().flatten().for_each(|&id| self.vocab.prefetch_bytes(id));
+            rest = 0;
+            for number in 0..count {
+                let at = missing[number];
+                match guesses[number].and_then(|_| self.vocab.id_short(keys[at])) {
+                    Some(id) => became[at] = cache.put_key(keys[at], [id].into_iter()),
+                    None => {
+                        missing[rest] = at;
+                        rest += 1;
+                    }
+                }
+            }
+        }
+        self.merge_missing(&missing[..rest], keys, became, cache);
+    }
+
+    /// The way of a piece that is longer, or has more ids than the cache of short ones holds.
+    #[inline(never)]
+    fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+        let Scratch { cache, tokens, part, buffers } = scratch;
+        let key = (piece.len() <= MEDIUM).then(|| Medium::of(piece, Kind::Whole));
+        if key.is_some_and(|key| cache.get_medium(&key, cache.secrets().hash_medium(&key), ids))
+            || cache.get_long(piece, ids)
+        {
+            return Ok(());
         }
         tokens.clear();
         if piece.len() >= BRIDGED && !piece.is_ascii() {
@@ -133,7 +206,7 @@ impl BpeModel {
             let part = &piece[start..end];
             let found = part.len() <= SHORT && {
                 let key = key::short(piece, start, part.len(), Kind::Part);
-                cache.get_short(key, cache.secrets().hash_short(key), tokens) == Found::Yes
+                cache.get_short(key, cache.secrets().hash_short(key), tokens).is_ok()
             };
             if !found {
                 part_tokens.clear();
@@ -150,11 +223,7 @@ impl BpeModel {
 
     /// Appends what the tokens of single bytes merge to.
     fn merge_into(&self, piece: &[u8], tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) -> Result<()> {
-        for &byte in piece {
-            tokens.push(self.byte_ids[usize::from(byte)].ok_or_else(|| missing_byte(byte, piece))?);
-        }
-        merge(&self.pairs, piece, tokens, buffers);
-        Ok(())
+        merge(piece, &self.byte_ids, &self.pairs, tokens, buffers).map_err(|byte| missing_byte(byte, piece))
     }
 }
 

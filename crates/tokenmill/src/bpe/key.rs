@@ -62,6 +62,22 @@ pub(super) fn short(text: &[u8], start: usize, length: usize, kind: Kind) -> u12
     bytes | ((length as u128) | kind as u128) << 120
 }
 
+/// In place of the key of a longer piece: no short piece has it.
+pub(super) const NONE: u128 = u128::MAX;
+
+/// Whether this is `NONE`, whose last byte no other key has.
+#[inline(always)]
+pub(super) fn is_none(key: u128) -> bool {
+    (key >> 120) as u8 == 0xFF
+}
+
+/// The bytes of a whole short piece, and how many they are.
+#[inline(always)]
+pub(super) fn bytes(key: &u128) -> ([u8; 16], usize) {
+    let bytes = key.to_le_bytes();
+    (bytes, usize::from(bytes[SHORT]) % 16)
+}
+
 /// The key of a piece of 16 to 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Medium {

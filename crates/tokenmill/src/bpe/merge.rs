@@ -1,5 +1,6 @@
 //! Merging the tokens of one piece: always the pair of lowest rank, the leftmost of equals, until none merges.
 
+use super::ByteIds;
 use super::pairs::{NEVER, PairTable};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,68 +13,130 @@ const FEW: usize = 16;
 /// Buffers that outlive a piece.
 #[derive(Debug, Default)]
 pub(super) struct MergeBuffers {
+    tokens: Vec<u32>,
     ranks: Vec<u32>,
     links: Vec<Link>,
     queue: BinaryHeap<Reverse<(u32, usize)>>,
 }
 
-/// Merges `tokens`, which are those of the single bytes of `piece`, in place.
-pub(super) fn merge(pairs: &PairTable, piece: &[u8], tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) {
-    let ranks = piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1]));
+/// Appends what the bytes of `piece` merge to; gives a byte that has no token, if there is one.
+pub(super) fn merge(
+    piece: &[u8],
+    byte_ids: &ByteIds,
+    pairs: &PairTable,
+    tokens: &mut Vec<u32>,
+    buffers: &mut MergeBuffers,
+) -> std::result::Result<(), u8> {
     let small = pairs.ranks() <= MAX_RANKS;
-    match tokens.len() {
-        0 | 1 => {}
-        2..=FEW if small => merge_by_scan::<FEW>(pairs, tokens, ranks),
-        ..=SCAN_LIMIT if small => merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks),
-        _ => {
-            buffers.ranks.clear();
-            buffers.ranks.extend(ranks);
-            merge_by_heap(pairs, tokens, buffers);
+    let scanned = match piece.len() {
+        ..=FEW if small => merge_by_scan::<FEW>(piece, byte_ids, pairs, tokens),
+        ..=SCAN_LIMIT if small => merge_by_scan::<SCAN_LIMIT>(piece, byte_ids, pairs, tokens),
+        _ => false,
+    };
+    if scanned {
+        return Ok(());
+    }
+    buffers.tokens.clear();
+    for &byte in piece {
+        buffers.tokens.push(byte_ids[usize::from(byte)].ok_or(byte)?);
+    }
+    buffers.ranks.clear();
+    buffers.ranks.extend(piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1])));
+    merge_by_heap(pairs, buffers);
+    tokens.extend_from_slice(&buffers.tokens);
+    Ok(())
+}
+
+/// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, and every scan
+/// for the minimum looks at `N` places, used or not: a loop whose end can be predicted. `N` is at most 64.
+pub(super) struct Scan<const N: usize> {
+    /// A token is at the place of its first byte; the bits of the places that have one.
+    places: u64,
+    ids: [u32; N],
+    /// Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
+    /// nor has one that was merged into the token before it.
+    ranked: [i32; N],
+}
+
+/// A pair that a merge has made: left token, right token, place of the left.
+pub(super) type Made = Option<(u32, u32, usize)>;
+
+impl<const N: usize> Scan<N> {
+    /// Of nothing.
+    pub(super) const EMPTY: Scan<N> = Scan { places: 0, ids: [0; N], ranked: [NOTHING; N] };
+
+    /// The tokens of the bytes of `piece`, of which there are 1 to `N`; `false` if a byte has no token.
+    #[inline]
+    pub(super) fn set(&mut self, piece: &[u8], byte_ids: &ByteIds, pairs: &PairTable) -> bool {
+        self.places = u64::MAX >> (u64::BITS as usize - piece.len());
+        self.ranked = [NOTHING; N];
+        let mut known = true;
+        for (id, &byte) in self.ids.iter_mut().zip(piece) {
+            let token = byte_ids[usize::from(byte)];
+            known &= token.is_some();
+            *id = token.unwrap_or(0);
         }
+        for (place, pair) in piece.windows(2).enumerate() {
+            self.set_rank(place, pairs.rank_of_bytes(pair[0], pair[1]));
+        }
+        known
+    }
+
+    /// Says what the rank of the token at `place` with its right neighbour is.
+    #[inline(always)]
+    pub(super) fn set_rank(&mut self, place: usize, rank: u32) {
+        self.ranked[place % N] = rank_at::<N>(rank, place);
+    }
+
+    /// Makes the best merge and gives the pairs with new ranks, which the caller must find and set; `None` if nothing merges.
+    #[inline(always)]
+    pub(super) fn merge_best(&mut self, pairs: &PairTable) -> Option<[Made; 2]> {
+        let best = least(&self.ranked);
+        if best == NOTHING {
+            return None;
+        }
+        let (rank, place) = (best as u32 / N as u32, best as usize % N);
+        let (below, above) = (self.places & !(u64::MAX << place), self.places & (u64::MAX << place << 1));
+        let merged = above.trailing_zeros() as usize % N;
+        let behind = above & above.wrapping_sub(1);
+        self.places ^= above ^ behind;
+        let token = pairs.id(rank);
+        self.ids[place] = token;
+        self.ranked[merged] = NOTHING;
+        self.ranked[place] = NOTHING;
+        let right = (behind != 0).then(|| (token, self.ids[behind.trailing_zeros() as usize % N], place));
+        let left = (below != 0).then(|| {
+            let before = (63 - below.leading_zeros()) as usize % N;
+            (self.ids[before], token, before)
+        });
+        Some([left, right])
+    }
+
+    /// What is there now.
+    #[inline]
+    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
+        let mut places = self.places;
+        std::iter::from_fn(move || {
+            let place = places.trailing_zeros() as usize;
+            places &= places.wrapping_sub(1);
+            self.ids.get(place).copied()
+        })
     }
 }
 
-/// O(n²) with a tiny constant, for up to `N` tokens, of which `ranks` are those of each with the next. Nothing is moved,
-/// and every scan for the minimum looks at `N` places, used or not: a loop whose end can be predicted.
-fn merge_by_scan<const N: usize>(pairs: &PairTable, tokens: &mut Vec<u32>, ranks: impl Iterator<Item = u32>) {
-    let count = tokens.len();
-    let mut ids = [0; N];
-    ids[..count].copy_from_slice(tokens);
-    // Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
-    // nor has one that was merged into the token before it.
-    let mut ranked = [NOTHING; N];
-    for (place, (entry, rank)) in ranked.iter_mut().zip(ranks).enumerate() {
-        *entry = rank_at::<N>(rank, place);
+/// `false` if a byte has no token.
+fn merge_by_scan<const N: usize>(piece: &[u8], byte_ids: &ByteIds, pairs: &PairTable, tokens: &mut Vec<u32>) -> bool {
+    let mut scan = Scan::<N>::EMPTY;
+    if piece.is_empty() || !scan.set(piece, byte_ids, pairs) {
+        return piece.is_empty();
     }
-    let (mut previous, mut next) = (PREVIOUS, NEXT);
-    loop {
-        let best = least(&ranked);
-        if best == NOTHING {
-            break;
-        }
-        let (rank, place) = (best as u32 / N as u32, best as usize % N);
-        let merged = usize::from(next[place]);
-        let after = usize::from(next[merged]);
-        let token = pairs.id(rank);
-        ids[place] = token;
-        next[place] = after as u8;
-        previous[after] = place as u8;
-        ranked[merged % N] = NOTHING;
-        ranked[place] = NOTHING;
-        if after < count {
-            ranked[place] = rank_at::<N>(pairs.rank(token, ids[after % N]), place);
-        }
-        if place > 0 {
-            let before = usize::from(previous[place]) % N;
-            ranked[before] = rank_at::<N>(pairs.rank(ids[before], token), before);
+    while let Some(made) = scan.merge_best(pairs) {
+        for (left, right, place) in made.into_iter().flatten() {
+            scan.set_rank(place, pairs.rank(left, right));
         }
     }
-    tokens.clear();
-    let mut place = 0;
-    while place < count {
-        tokens.push(ids[place]);
-        place = usize::from(next[place]);
-    }
+    tokens.extend(scan.tokens());
+    true
 }
 
 const NOTHING: i32 = i32::MAX;
@@ -99,26 +162,6 @@ fn least<const N: usize>(ranked: &[i32; N]) -> i32 {
     least[0].min(least[1]).min(least[2].min(least[3]))
 }
 
-/// The neighbours of each place before anything has been merged.
-const PREVIOUS: [u8; SCAN_LIMIT + 1] = {
-    let mut previous = [0; SCAN_LIMIT + 1];
-    let mut place = 1;
-    while place <= SCAN_LIMIT {
-        previous[place] = place as u8 - 1;
-        place += 1;
-    }
-    previous
-};
-const NEXT: [u8; SCAN_LIMIT + 1] = {
-    let mut next = [0; SCAN_LIMIT + 1];
-    let mut place = 0;
-    while place <= SCAN_LIMIT {
-        next[place] = place as u8 + 1;
-        place += 1;
-    }
-    next
-};
-
 /// A token in a linked list over the places of the piece's first tokens.
 #[derive(Debug, Clone, Copy)]
 struct Link {
@@ -132,8 +175,8 @@ struct Link {
 const END: usize = usize::MAX;
 
 /// O(n log n) for any input: entries made stale by a merge stay in the queue and are skipped when they come up.
-fn merge_by_heap(pairs: &PairTable, tokens: &mut Vec<u32>, buffers: &mut MergeBuffers) {
-    let MergeBuffers { ranks, links, queue } = buffers;
+fn merge_by_heap(pairs: &PairTable, buffers: &mut MergeBuffers) {
+    let MergeBuffers { tokens, ranks, links, queue } = buffers;
     let count = tokens.len();
     links.clear();
     links.extend((0..count).map(|place| Link {
@@ -180,26 +223,20 @@ fn merge_by_heap(pairs: &PairTable, tokens: &mut Vec<u32>, buffers: &mut MergeBu
 
 #[cfg(test)]
 pub(super) mod tests_support {
-    //! Both strategies on any length, for differential tests.
+    //! Every strategy on any length, for differential tests.
     use super::*;
 
-    fn ranks(pairs: &PairTable, tokens: &[u32]) -> Vec<u32> {
-        tokens.windows(2).map(|pair| pairs.rank(pair[0], pair[1])).collect()
+    pub(in crate::bpe) fn scan<const N: usize>(pairs: &PairTable, byte_ids: &ByteIds, piece: &[u8]) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        assert!(merge_by_scan::<N>(piece, byte_ids, pairs, &mut tokens));
+        tokens
     }
 
-    /// Both sizes where both can.
-    pub(in crate::bpe) fn scan(pairs: &PairTable, tokens: &mut Vec<u32>) {
-        let ranks = ranks(pairs, tokens);
-        let mut few = (tokens.len() <= FEW).then(|| tokens.clone());
-        merge_by_scan::<SCAN_LIMIT>(pairs, tokens, ranks.iter().copied());
-        if let Some(few) = &mut few {
-            merge_by_scan::<FEW>(pairs, few, ranks.into_iter());
-            assert_eq!(few, tokens);
-        }
-    }
-
-    pub(in crate::bpe) fn heap(pairs: &PairTable, tokens: &mut Vec<u32>) {
-        let ranks = ranks(pairs, tokens);
-        merge_by_heap(pairs, tokens, &mut MergeBuffers { ranks, ..MergeBuffers::default() });
+    pub(in crate::bpe) fn heap(pairs: &PairTable, byte_ids: &ByteIds, piece: &[u8]) -> Vec<u32> {
+        let tokens: Vec<u32> = piece.iter().map(|byte| byte_ids[usize::from(*byte)].unwrap()).collect();
+        let ranks = tokens.windows(2).map(|pair| pairs.rank(pair[0], pair[1])).collect();
+        let mut buffers = MergeBuffers { tokens, ranks, ..MergeBuffers::default() };
+        merge_by_heap(pairs, &mut buffers);
+        buffers.tokens
     }
 }

@@ -9,6 +9,7 @@ mod cache;
 mod encode;
 mod key;
 mod merge;
+mod misses;
 mod output;
 mod pairs;
 mod spares;

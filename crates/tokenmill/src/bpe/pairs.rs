@@ -4,6 +4,7 @@ use super::merge::{MergeBuffers, merge};
 use super::{ByteIds, Merge};
 use crate::byte_map::{folded_multiply, random_key};
 use crate::error::{Error, Result};
+use crate::prefetch::prefetch;
 use crate::vocab::Vocab;
 use std::collections::HashMap;
 
@@ -16,8 +17,34 @@ pub(super) struct PairTable {
     slots: Slots,
     /// For pairs of single bytes, with which every piece begins: one load, no probing.
     bytes: Box<[u32]>,
-    /// The token that a rank makes; `None`: the rank itself.
-    ids: Option<Vec<u32>>,
+    ids: Ids,
+}
+
+/// The token that a rank makes.
+#[derive(Debug)]
+enum Ids {
+    /// The rank and so much more: all published vocabularies are like that, and it saves a load.
+    From(u32),
+    Listed(Vec<u32>),
+}
+
+impl Ids {
+    fn of(list: &[Merge]) -> Ids {
+        let first = list.first().map_or(0, |merge| merge.id);
+        if (first..=u32::MAX).zip(list).all(|(id, merge)| merge.id == id) {
+            Ids::From(first)
+        } else {
+            Ids::Listed(list.iter().map(|merge| merge.id).collect())
+        }
+    }
+}
+
+/// A pair whose rank will be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sought {
+    left: u32,
+    right: u32,
+    place: usize,
 }
 
 impl PairTable {
@@ -43,7 +70,7 @@ impl PairTable {
                 }
             }
         }
-        Ok(PairTable { slots, bytes, ids: Some(list.iter().map(|merge| merge.id).collect()) })
+        Ok(PairTable { slots, bytes, ids: Ids::of(list) })
     }
 
     /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank.
@@ -58,7 +85,7 @@ impl PairTable {
     pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> PairTable {
         let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
         let slots = Slots::for_at_most(vocab.len(), largest);
-        let mut table = PairTable { slots, bytes: no_bytes(), ids: None };
+        let mut table = PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) };
         let mut work = Work::default();
         for (id, token) in by_length(vocab) {
             if let Some((left, right)) = work.last_two(&table, token, byte_ids) {
@@ -76,6 +103,31 @@ impl PairTable {
     #[inline]
     pub(super) fn rank(&self, left: u32, right: u32) -> u32 {
         self.slots.get(left, right)
+    }
+
+    /// Asks for the cache line that [`PairTable::rank_of`] will read.
+    #[inline(always)]
+    pub(super) fn seek(&self, left: u32, right: u32) -> Sought {
+        let place = match &self.slots {
+            Slots::Packed { slots, key } => {
+                let place = home(pack(left, right), *key, slots.len());
+                prefetch(&slots[place]);
+                place
+            }
+            Slots::Wide(_) => 0,
+        };
+        Sought { left, right, place }
+    }
+
+    /// [`PairTable::rank`] of a pair that was sought before.
+    #[inline(always)]
+    pub(super) fn rank_of(&self, sought: &Sought) -> u32 {
+        match &self.slots {
+            Slots::Packed { slots, .. } if sought.left.max(sought.right) < MAX_ID => {
+                find(slots, pack(sought.left, sought.right), sought.place)
+            }
+            slots => slots.get(sought.left, sought.right),
+        }
     }
 
     /// The rank of the tokens of two single bytes.
@@ -97,8 +149,8 @@ impl PairTable {
     #[inline]
     pub(super) fn id(&self, rank: u32) -> u32 {
         match &self.ids {
-            Some(ids) => ids[rank as usize],
-            None => rank,
+            Ids::From(first) => first + rank,
+            Ids::Listed(ids) => ids[rank as usize],
         }
     }
 }
@@ -140,10 +192,7 @@ impl Work {
     fn last_two(&mut self, table: &PairTable, token: &[u8], byte_ids: &ByteIds) -> Option<(u32, u32)> {
         if token.len() > SHORT {
             self.long.clear();
-            for &byte in token {
-                self.long.push(byte_ids[usize::from(byte)]?);
-            }
-            merge(table, token, &mut self.long, &mut self.buffers);
+            merge(token, byte_ids, table, &mut self.long, &mut self.buffers).ok()?;
             return if let [left, right] = *self.long { Some((left, right)) } else { None };
         }
         let mut count = token.len();
@@ -243,20 +292,28 @@ impl Slots {
                     return NEVER;
                 }
                 let pair = pack(left, right);
-                let mut place = home(pair, *key, slots.len());
-                loop {
-                    let slot = slots[place & (slots.len() - 1)];
-                    if slot >> RANK_BITS == pair {
-                        return (slot & ((1 << RANK_BITS) - 1)) as u32;
-                    }
-                    if slot == EMPTY {
-                        return NEVER;
-                    }
-                    place += 1;
-                }
+                find(slots, pair, home(pair, *key, slots.len()))
             }
             Slots::Wide(map) => map.get(&(left, right)).copied().unwrap_or(NEVER),
         }
+    }
+}
+
+/// From `place` on. The first two slots are looked at without a branch, as nobody can predict what is there; at a load of
+/// a half, one lookup in ten must look further.
+#[inline(always)]
+fn find(slots: &[u64], pair: u64, mut place: usize) -> u32 {
+    let mask = slots.len() - 1;
+    loop {
+        let (first, second) = (slots[place & mask], slots[(place + 1) & mask]);
+        let in_first = first >> RANK_BITS == pair;
+        let found = if in_first { first } else { second };
+        let rank = (found & ((1 << RANK_BITS) - 1)) as u32;
+        let here = found >> RANK_BITS == pair;
+        if here | (first == EMPTY) | (second == EMPTY) {
+            return if here { rank } else { NEVER };
+        }
+        place += 2;
     }
 }
 

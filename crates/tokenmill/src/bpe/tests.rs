@@ -34,37 +34,43 @@ fn by_definition(vocab: &Vocab, rank_of: impl Fn(u32, u32) -> Option<(u32, u32)>
     }
 }
 
-fn both_give(table: &PairTable, tokens: &[u32], expected: &[u32]) -> Result<(), TestCaseError> {
-    let (mut scanned, mut heaped) = (tokens.to_vec(), tokens.to_vec());
-    if tokens.len() <= SCAN_LIMIT {
-        scan(table, &mut scanned);
-        prop_assert_eq!(&scanned, expected);
+/// `tokens` are those of a, b and c.
+fn all_give(table: &PairTable, vocab: &Vocab, tokens: &[u32], expected: &[u32]) -> Result<(), TestCaseError> {
+    let piece: Vec<u8> = tokens.iter().flat_map(|token| vocab.bytes(*token).unwrap()).copied().collect();
+    let byte_ids = byte_ids(vocab);
+    if piece.len() <= 16 {
+        prop_assert_eq!(scan::<16>(table, &byte_ids, &piece), expected);
     }
-    heap(table, &mut heaped);
-    prop_assert_eq!(&heaped, expected);
+    if piece.len() <= SCAN_LIMIT {
+        prop_assert_eq!(scan::<SCAN_LIMIT>(table, &byte_ids, &piece), expected);
+    }
+    prop_assert_eq!(heap(table, &byte_ids, &piece), expected);
+    let (mut merged, mut buffers) = (Vec::new(), merge::MergeBuffers::default());
+    merge::merge(&piece, &byte_ids, table, &mut merged, &mut buffers).unwrap();
+    prop_assert_eq!(merged, expected);
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn scan_and_heap_follow_the_merge_list((vocab, merges) in model_parts(), tokens in prop::collection::vec(0u32..3, 0..120)) {
+    fn every_strategy_follows_the_merge_list((vocab, merges) in model_parts(), tokens in prop::collection::vec(0u32..3, 1..120)) {
         let table = PairTable::from_list(&merges, &byte_ids(&vocab)).unwrap();
         let rank = |left, right| {
             merges.iter().position(|m| (m.left, m.right) == (left, right)).map(|rank| (rank as u32, merges[rank].id))
         };
         let expected = by_definition(&vocab, rank, &tokens);
-        both_give(&table, &tokens, &expected)?;
+        all_give(&table, &vocab, &tokens, &expected)?;
     }
 
     #[test]
-    fn scan_and_heap_follow_the_ranks((vocab, _) in model_parts(), tokens in prop::collection::vec(0u32..3, 0..120)) {
+    fn every_strategy_follows_the_ranks((vocab, _) in model_parts(), tokens in prop::collection::vec(0u32..3, 1..120)) {
         let table = PairTable::from_ranks(&vocab, &byte_ids(&vocab));
         let rank = |left, right| {
             let bytes = [vocab.bytes(left)?, vocab.bytes(right)?].concat();
             vocab.id(&bytes).map(|id| (id, id))
         };
         let expected = by_definition(&vocab, rank, &tokens);
-        both_give(&table, &tokens, &expected)?;
+        all_give(&table, &vocab, &tokens, &expected)?;
     }
 }
 

@@ -1,0 +1,82 @@
+//! Merging many new pieces at once.
+//!
+//! A step of a merge waits for the pair table, which is larger than the caches near the core; then it takes a few
+//! cycles. So several pieces are merged in turn: each asks for the lines that its next step reads, and comes back when
+//! the others have had their turn and the lines are there.
+
+use super::BpeModel;
+use super::cache::{Became, PieceCache};
+use super::key::{self, SHORT};
+use super::merge::Scan;
+use super::pairs::Sought;
+
+/// So many pieces are merged in turn.
+const IN_TURN: usize = 8;
+
+/// Places for the bytes of a short piece.
+const PLACES: usize = SHORT + 1;
+
+/// A piece that is being merged.
+struct Job {
+    /// Its number in the batch.
+    at: usize,
+    scan: Scan<PLACES>,
+    /// The pairs that the last step made, each with the place of its left token.
+    sought: [Option<(Sought, usize)>; 2],
+}
+
+impl BpeModel {
+    /// Merges the short pieces that `missing` gives as numbers of `keys`, all without a token of their own, and puts
+    /// what becomes of them into `became` and the cache. A piece with a byte that no token stands for is left out.
+    pub(super) fn merge_missing(
+        &self,
+        missing: &[usize],
+        keys: &[u128],
+        became: &mut [Became],
+        cache: &mut PieceCache,
+    ) {
+        let mut waiting = missing.iter().copied();
+        let mut jobs = [const { Job { at: 0, scan: Scan::EMPTY, sought: [None, None] } }; IN_TURN];
+        let mut running = 0;
+        while running < IN_TURN && self.start(&mut waiting, keys, &mut jobs[running]) {
+            running += 1;
+        }
+        while running > 0 {
+            // Apart from the steps: what has just been stored in parts cannot be loaded as a whole at once.
+            for job in &mut jobs[..running] {
+                for (sought, place) in job.sought.iter().flatten() {
+                    job.scan.set_rank(*place, self.pairs.rank_of(sought));
+                }
+            }
+            let mut turn = 0;
+            while turn < running {
+                let job = &mut jobs[turn];
+                if let Some(made) = job.scan.merge_best(&self.pairs) {
+                    job.sought = made.map(|pair| pair.map(|(left, right, at)| (self.pairs.seek(left, right), at)));
+                    turn += 1;
+                    continue;
+                }
+                became[job.at] = cache.put_key(keys[job.at], job.scan.tokens());
+                if self.start(&mut waiting, keys, job) {
+                    turn += 1;
+                } else {
+                    running -= 1;
+                    jobs.swap(turn, running);
+                }
+            }
+        }
+    }
+
+    /// Makes `job` the next piece; `false` if there is none.
+    fn start(&self, waiting: &mut impl Iterator<Item = usize>, keys: &[u128], job: &mut Job) -> bool {
+        for at in waiting {
+            let (bytes, length) = key::bytes(&keys[at]);
+            job.at = at;
+            job.sought = [None, None];
+            if job.scan.set(&bytes[..length], &self.byte_ids, &self.pairs) {
+                return true;
+            }
+        }
+        false
+    }
+}
