@@ -15,6 +15,7 @@ use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
 use encode::ScratchPool;
 use pairs::PairTable;
+use std::borrow::Cow;
 
 /// One learned merge: `left` and `right` side by side become `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,15 @@ impl BpeModel {
     /// The merge rule.
     pub fn merges(&self) -> &Merges {
         &self.merges
+    }
+
+    /// The merges as a list, which gives the same ids. Of ranks: the one pair for each token that can come up, smaller
+    /// tokens first.
+    pub fn merge_list(&self) -> Cow<'_, [Merge]> {
+        match &self.merges {
+            Merges::List(list) => Cow::Borrowed(list),
+            Merges::Ranks => Cow::Owned(self.pairs.by_rank()),
+        }
     }
 
     /// Whether a piece that is a token is taken whole.
