@@ -58,12 +58,26 @@ pub fn byte_of(character: char) -> Option<u8> {
 
 /// Bytes in the alphabet: `b" the"` → `"Ġthe"`.
 pub fn encode(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char_of(*byte)).collect()
+    let mut text = String::new();
+    encode_into(bytes, &mut text);
+    text
+}
+
+/// Appends what [`encode`] gives.
+pub fn encode_into(bytes: &[u8], text: &mut String) {
+    text.extend(bytes.iter().map(|byte| char_of(*byte)));
 }
 
 /// The inverse of [`encode`]: `"Ġthe"` → `b" the"`. The error is the first character outside the alphabet.
 pub fn decode(text: &str) -> Result<Vec<u8>, char> {
-    text.chars().map(|character| byte_of(character).ok_or(character)).collect()
+    let mut bytes = Vec::new();
+    decode_into(text, &mut bytes).map(|()| bytes)
+}
+
+/// Appends what [`decode`] gives; where that is an error, the bytes before the character.
+pub fn decode_into(text: &str, bytes: &mut Vec<u8>) -> Result<(), char> {
+    bytes.reserve(text.len());
+    text.chars().try_for_each(|character| byte_of(character).map(|byte| bytes.push(byte)).ok_or(character))
 }
 
 /// All bytes, sorted by their characters: the ids 0–255 that Hugging Face's trainer gives them.

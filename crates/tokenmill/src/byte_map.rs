@@ -56,9 +56,20 @@ impl ByteMap {
     /// Gives `bytes` this number; if they have one already they keep it, and that is returned.
     #[inline]
     pub(crate) fn insert<'a>(&mut self, bytes: &[u8], number: u32, string: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
-        debug_assert!(number != ByteMap::NONE);
         let hash = self.hash(bytes);
-        match self.search(hash, |number| string(number) == bytes) {
+        self.insert_hashed(hash, number, |number| string(number) == bytes)
+    }
+
+    /// [`ByteMap::insert`] of a key as [`ByteMap::find_short`] has it; whether it was there already.
+    #[inline]
+    pub(crate) fn insert_short(&mut self, key: u128, number: u32, same: impl Fn(u32) -> bool) -> bool {
+        self.insert_hashed(self.hash_short(key), number, same).is_some()
+    }
+
+    #[inline]
+    fn insert_hashed(&mut self, hash: u64, number: u32, same: impl Fn(u32) -> bool) -> Option<u32> {
+        debug_assert!(number != ByteMap::NONE);
+        match self.search(hash, same) {
             Ok(first) => Some(first),
             Err(place) => {
                 self.slots[place] = hash << 32 | u64::from(number);

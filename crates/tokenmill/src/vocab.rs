@@ -234,6 +234,9 @@ pub fn show(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_map::short_key;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn vocab(tokens: &[(u32, &str)]) -> Result<Vocab> {
         Vocab::new(tokens.iter().map(|(id, text)| (*id, text.as_bytes().to_vec())).collect())
@@ -249,6 +252,30 @@ mod tests {
         assert_eq!(vocab.bytes(4), None);
         assert_eq!(vocab.id(b"d"), Some(3));
         assert_eq!(vocab.iter().map(|(id, _)| id).collect::<Vec<_>>(), [0, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_found_whatever_the_order_of_ids(tokens in prop::collection::vec(prop::collection::vec(0u8..3, 1..20), 0..60).prop_shuffle(), step in 1u32..5, other: Vec<u8>) {
+            let ids = (0..tokens.len()).map(|index| (index * 7 % tokens.len()) as u32 * step).collect::<Vec<_>>();
+            prop_assume!(tokens.len() % 7 != 0);
+            let vocab = Vocab::new(ids.iter().copied().zip(tokens.clone()).collect()).unwrap();
+            let mut first: BTreeMap<&[u8], u32> = BTreeMap::new();
+            for (id, bytes) in ids.iter().zip(&tokens) {
+                prop_assert_eq!(vocab.bytes(*id), Some(bytes.as_slice()));
+                first.entry(bytes).and_modify(|first| *first = (*first).min(*id)).or_insert(*id);
+            }
+            for bytes in tokens.iter().chain([&other]) {
+                let expected = first.get(bytes.as_slice()).copied();
+                prop_assert_eq!(vocab.id(bytes), expected);
+                prop_assert!(short_key(bytes).is_none_or(|key| vocab.id_short(key) == expected));
+            }
+            prop_assert_eq!(vocab.has_repeats(), first.len() < tokens.len());
+            let repeat = vocab.first_repeat();
+            prop_assert_eq!(repeat.is_some(), vocab.has_repeats());
+            prop_assert!(repeat.is_none_or(|(first, id)| first < id && vocab.bytes(first) == vocab.bytes(id)));
+            prop_assert_eq!(vocab.iter().count(), tokens.len());
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use bridge::Bridges;
 use encode::Scratch;
 use pairs::PairTable;
 use spares::Spares;
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// One learned merge: `left` and `right` side by side become `id`.
@@ -101,6 +102,15 @@ impl BpeModel {
     /// The merge rule.
     pub fn merges(&self) -> &Merges {
         &self.merges
+    }
+
+    /// The merges as a list, which gives the same ids. Of ranks: the one pair for each token that can come up, smaller
+    /// tokens first.
+    pub fn merge_list(&self) -> Cow<'_, [Merge]> {
+        match &self.merges {
+            Merges::List(list) => Cow::Borrowed(list),
+            Merges::Ranks => Cow::Owned(self.pairs.by_rank()),
+        }
     }
 
     /// Whether a piece that is a token is taken whole.

@@ -98,6 +98,14 @@ impl PairTable {
         table
     }
 
+    /// All pairs, those that merge first at the start.
+    pub(super) fn by_rank(&self) -> Vec<Merge> {
+        let mut merges: Vec<(u32, Merge)> = Vec::new();
+        self.slots.for_each(|left, right, rank| merges.push((rank, Merge { left, right, id: self.id(rank) })));
+        merges.sort_unstable_by_key(|(rank, _)| *rank);
+        merges.into_iter().map(|(_, merge)| merge).collect()
+    }
+
     /// The rank of a pair of tokens, `NEVER` if they do not merge. Of two tokens that no merging of bytes brings side
     /// by side, it may be `NEVER` or the rank that the rule gives them.
     #[inline]
@@ -253,7 +261,7 @@ impl Slots {
     /// For at most `count` pairs with ranks below `count` or `largest`, of ids up to `largest`.
     fn for_at_most(count: usize, largest: u32) -> Slots {
         if largest >= MAX_ID || count >= 1 << RANK_BITS {
-            return Slots::Wide(HashMap::with_capacity(count));
+            return Slots::Wide(HashMap::new());
         }
         let size = (count * 2 + 2).next_power_of_two();
         Slots::Packed { slots: vec![EMPTY; size].into_boxed_slice(), key: random_key()[0] }
@@ -281,6 +289,20 @@ impl Slots {
                     None
                 }
             },
+        }
+    }
+
+    /// In no particular order.
+    #[expect(clippy::cast_possible_truncation, reason = "fields of a slot")]
+    fn for_each(&self, mut pair: impl FnMut(u32, u32, u32)) {
+        match self {
+            Slots::Packed { slots, .. } => {
+                for slot in slots.iter().filter(|slot| **slot != EMPTY) {
+                    let (ids, rank) = (slot >> RANK_BITS, slot & ((1 << RANK_BITS) - 1));
+                    pair((ids >> ID_BITS) as u32, (ids & u64::from(MAX_ID)) as u32, rank as u32);
+                }
+            }
+            Slots::Wide(map) => map.iter().for_each(|(&(left, right), &rank)| pair(left, right, rank)),
         }
     }
 
@@ -326,4 +348,38 @@ fn pack(left: u32, right: u32) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "the bits of a place")]
 fn home(pair: u64, key: u64, size: usize) -> usize {
     folded_multiply(pair ^ key, 0x9e37_79b9_7f4a_7c15) as usize & (size - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packed_and_wide_slots_agree(entries in prop::collection::vec(((0u32..40, 0u32..40), 0u32..1000), 0..300), large in any::<bool>()) {
+            let largest = if large { MAX_ID } else { 39 };
+            let mut slots = Slots::for_at_most(entries.len(), largest);
+            prop_assert_eq!(matches!(slots, Slots::Wide(_)), large);
+            let mut map: HashMap<(u32, u32), u32> = HashMap::new();
+            for ((left, right), rank) in entries {
+                let first = *map.entry((left, right)).or_insert(rank);
+                let again = slots.insert(left, right, rank);
+                prop_assert!(again == Some(first) || (again.is_none() && first == rank));
+            }
+            for left in (0..40).chain([MAX_ID, 1 << ID_BITS, u32::MAX]) {
+                for right in (0..40).chain([MAX_ID, u32::MAX]) {
+                    prop_assert_eq!(slots.get(left, right), map.get(&(left, right)).copied().unwrap_or(NEVER));
+                }
+            }
+            let mut all = HashMap::new();
+            slots.for_each(|left, right, rank| assert!(all.insert((left, right), rank).is_none()));
+            prop_assert_eq!(all, map);
+        }
+    }
+
+    #[test]
+    fn more_ranks_than_fit_are_not_packed() {
+        assert!(matches!(Slots::for_at_most(1 << RANK_BITS, 5), Slots::Wide(_)));
+    }
 }

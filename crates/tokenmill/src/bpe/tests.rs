@@ -74,6 +74,82 @@ proptest! {
     }
 }
 
+/// Any strings of a, b and c as tokens, whether merges can make them or not: ids in any order, `step` apart, the same
+/// bytes under several ids; c without a token of its own now and then.
+fn any_vocab(step: u32) -> impl Strategy<Value = Vocab> {
+    let short = prop::collection::vec(0u8..3, 1..6);
+    let long = (0u8..3, 30usize..40, prop::collection::vec(0u8..2, 0..4))
+        .prop_map(|(byte, count, end)| [vec![byte; count], end].concat());
+    let strings = prop::collection::vec(prop_oneof![9 => short, 1 => long], 0..40);
+    (strings, any::<bool>(), Just(step)).prop_flat_map(|(mut strings, whole, step)| {
+        strings.extend([vec![0], vec![1]]);
+        strings.extend(whole.then(|| vec![2]));
+        let letters = |bytes: &Vec<u8>| bytes.iter().map(|byte| b'a' + byte).collect::<Vec<u8>>();
+        let tokens: Vec<Vec<u8>> = strings.iter().map(letters).collect();
+        Just(tokens).prop_shuffle().prop_map(move |tokens| {
+            Vocab::new((0..).zip(tokens).map(|(number, bytes)| (number * step, bytes)).collect()).unwrap()
+        })
+    })
+}
+
+/// Every pair whose bytes together are a token, by looking at all of them.
+fn all_cuts(vocab: &Vocab) -> Vec<Merge> {
+    let mut merges = Vec::new();
+    for (id, bytes) in vocab.iter().filter(|(id, bytes)| vocab.id(bytes) == Some(*id)) {
+        for cut in 1..bytes.len() {
+            if let (Some(left), Some(right)) = (vocab.id(&bytes[..cut]), vocab.id(&bytes[cut..])) {
+                merges.push(Merge { left, right, id });
+            }
+        }
+    }
+    merges
+}
+
+fn ranks_follow_the_rule(vocab: &Vocab, text: &[u8]) -> Result<(), TestCaseError> {
+    let byte_ids = byte_ids(vocab);
+    let Some(tokens) = text.iter().map(|byte| byte_ids[usize::from(*byte)]).collect::<Option<Vec<u32>>>() else {
+        return Ok(());
+    };
+    let table = PairTable::from_ranks(vocab, &byte_ids);
+    let rank = |left, right| {
+        let bytes = [vocab.bytes(left)?, vocab.bytes(right)?].concat();
+        vocab.id(&bytes).map(|id| (id, id))
+    };
+    both_give(&table, &tokens, &by_definition(vocab, rank, &tokens))?;
+    let kept = table.by_rank();
+    let cuts = all_cuts(vocab);
+    prop_assert!(kept.iter().all(|merge| cuts.contains(merge) && table.rank(merge.left, merge.right) == merge.id));
+    prop_assert!(kept.is_sorted_by(|first, second| first.id < second.id));
+    // As a list of merges they are the same rule, and so are all cuts.
+    for list in [kept, cuts] {
+        both_give(&PairTable::from_list(&list, &byte_ids).unwrap(), &tokens, &by_definition(vocab, rank, &tokens))?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn one_pair_for_each_token_gives_what_all_pairs_give(vocab in any_vocab(1), text in prop::collection::vec(b'a'..b'd', 0..90)) {
+        ranks_follow_the_rule(&vocab, &text)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn ids_beyond_what_is_packed_make_no_difference(vocab in any_vocab(60_000), text in prop::collection::vec(b'a'..b'd', 0..90)) {
+        ranks_follow_the_rule(&vocab, &text)?;
+    }
+}
+
+#[test]
+fn a_token_that_is_very_long_does_not_take_for_ever() {
+    let tokens = (0..=u8::MAX).map(|byte| vec![byte]).chain([vec![b'a'; 2], vec![b'a'; 1 << 20]]);
+    let vocab = Vocab::new((0..).zip(tokens).collect()).unwrap();
+    assert_eq!(PairTable::from_ranks(&vocab, &byte_ids(&vocab)).by_rank().len(), 1);
+}
+
 #[test]
 fn merges_that_do_not_fit_their_tokens_are_refused() {
     let vocab = || Vocab::new(vec![(0, b"a".to_vec()), (1, b"b".to_vec()), (2, b"ab".to_vec())]).unwrap();

@@ -4,17 +4,16 @@
 //! They do not say how text is cut (GPT-2's pattern is meant unless the caller names another), nor which tokens are
 //! special: an entry that is no byte, comes from no merge and looks like `<|this|>` is.
 
-use super::bpe_file::{BpeFile, bytes_of_spelling, resolve_merges, spellings};
+use super::bpe_file::{BpeFile, resolve_merges};
 use super::read_whole;
+use super::spellings::{Spelled, Spellings, append_bytes_of_spelling};
 use super::tokenizer_json::RawVocab;
 use crate::bpe::{Merge, Merges};
-use crate::byte_level;
 use crate::error::{Error, Result};
 use crate::fs::write_atomically;
 use crate::tokenizer::{Model, Tokenizer};
-use crate::vocab::{SpecialToken, Vocab};
-use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
+use crate::vocab::{SpecialToken, Tokens, Vocab};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +49,7 @@ pub fn load(folder: &Path, pattern: Option<&str>, specials: Option<Vec<(String, 
     let entries = vocab
         .0
         .ok_or_else(|| Error::format(&vocab_path, "this is a list; expected an object of tokens and their ids"))?;
-    let ids = super::tokenizer_json::index(&entries).map_err(|reason| Error::format(&vocab_path, reason))?;
+    let ids = Spellings::new(entries).map_err(|reason| Error::format(&vocab_path, reason))?;
     let text = read_whole(&merges_path)?;
     let merges = parse_merges(&text, &ids).map_err(|reason| Error::format(&merges_path, reason))?;
     let (vocab, specials) = sort_out(&ids, &merges, specials).map_err(|reason| Error::format(&vocab_path, reason))?;
@@ -58,6 +57,7 @@ pub fn load(folder: &Path, pattern: Option<&str>, specials: Option<Vec<(String, 
         pattern: pattern.unwrap_or("gpt2").to_owned(),
         vocab,
         merges: Merges::List(merges),
+        list_of_ranks: None,
         whole_pieces: false,
         specials,
     };
@@ -82,16 +82,16 @@ pub fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<()> {
         return Err(cannot("it takes whole pieces without merging (ignore_merges)"));
     }
     let vocab = model.vocab();
-    let mut entries = spellings(vocab, "vocab.json")?;
-    check_specials(vocab, merges, tokenizer.specials(), &entries)?;
-    entries.extend(tokenizer.specials().iter().map(|special| (special.text.clone(), special.id)));
+    let spelled = Spelled::byte_level(vocab, "vocab.json")?;
+    check_specials(vocab, merges, tokenizer.specials(), &spelled)?;
+    let specials = tokenizer.specials().iter().map(|special| (special.text.as_str(), special.id));
+    let mut entries: Vec<(&str, u32)> = spelled.iter().chain(specials).collect();
     entries.sort_by_key(|(_, id)| *id);
-    let spelling = |id: u32| vocab.bytes(id).map(byte_level::encode).unwrap_or_default();
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     write_atomically(&folder.join("merges.txt"), |out| {
         writeln!(out, "{VERSION}: 0.2")?;
         for merge in merges {
-            writeln!(out, "{} {}", spelling(merge.left), spelling(merge.right))?;
+            writeln!(out, "{} {}", spelled.get(merge.left), spelled.get(merge.right))?;
         }
         Ok(())
     })?;
@@ -103,7 +103,7 @@ fn cannot(reason: &str) -> Error {
 }
 
 /// Whether the rule of [`load`] finds exactly these special tokens again.
-fn check_specials(vocab: &Vocab, merges: &[Merge], specials: &[SpecialToken], entries: &[(String, u32)]) -> Result<()> {
+fn check_specials(vocab: &Vocab, merges: &[Merge], specials: &[SpecialToken], spelled: &Spelled) -> Result<()> {
     for special in specials {
         if special.always || !looks_special(&special.text) {
             return Err(cannot(&format!(
@@ -112,18 +112,18 @@ fn check_specials(vocab: &Vocab, merges: &[Merge], specials: &[SpecialToken], en
             )));
         }
     }
-    let made: FxHashSet<u32> = merges.iter().map(|merge| merge.id).collect();
-    let texts: FxHashSet<&str> = specials.iter().map(|special| special.text.as_str()).collect();
-    for (spelling, id) in entries {
-        let learned = made.contains(id) || vocab.bytes(*id).is_some_and(|bytes| bytes.len() == 1);
-        if texts.contains(spelling.as_str()) || (!learned && looks_special(spelling)) {
+    let made: HashSet<u32> = merges.iter().map(|merge| merge.id).collect();
+    let texts: HashSet<&str> = specials.iter().map(|special| special.text.as_str()).collect();
+    for (spelling, id) in spelled.iter() {
+        let learned = made.contains(&id) || vocab.bytes(id).is_some_and(|bytes| bytes.len() == 1);
+        if texts.contains(spelling) || (!learned && looks_special(spelling)) {
             return Err(cannot(&format!("its ordinary token {spelling:?} (id {id}) looks like a special one")));
         }
     }
     Ok(())
 }
 
-fn json_object(entries: &[(String, u32)]) -> std::io::Result<Vec<u8>> {
+fn json_object(entries: &[(&str, u32)]) -> std::io::Result<Vec<u8>> {
     let mut json = Vec::new();
     let mut serializer = serde_json::Serializer::new(&mut json);
     serde::Serializer::collect_map(&mut serializer, entries.iter().map(|(spelling, id)| (spelling, id)))?;
@@ -135,7 +135,7 @@ fn looks_special(text: &str) -> bool {
     text.len() > 4 && text.starts_with("<|") && text.ends_with("|>")
 }
 
-fn parse_merges(text: &[u8], ids: &FxHashMap<&str, u32>) -> Result<Vec<Merge>, String> {
+fn parse_merges(text: &[u8], ids: &Spellings) -> Result<Vec<Merge>, String> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let line = text.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
         format!("line {line}: not UTF-8")
@@ -161,41 +161,47 @@ fn parse_merges(text: &[u8], ids: &FxHashMap<&str, u32>) -> Result<Vec<Merge>, S
 
 /// Which entries are ordinary tokens and which are special ones.
 fn sort_out(
-    ids: &FxHashMap<&str, u32>,
+    ids: &Spellings,
     merges: &[Merge],
     given: Option<Vec<(String, u32)>>,
 ) -> Result<(Vocab, Vec<SpecialToken>), String> {
-    let made: FxHashSet<u32> = merges.iter().map(|merge| merge.id).collect();
     let by_rule = || {
-        let is_special = |text: &str, id: u32| !made.contains(&id) && looks_special(text);
-        ids.iter().filter(|(text, id)| is_special(text, **id)).map(|(text, id)| ((*text).to_owned(), *id)).collect()
+        let mut specials: BTreeMap<String, u32> =
+            ids.iter().filter(|(text, _)| looks_special(text)).map(|(text, id)| (text.to_owned(), id)).collect();
+        if !specials.is_empty() {
+            let made: HashSet<u32> = merges.iter().map(|merge| merge.id).collect();
+            specials.retain(|_, id| !made.contains(id));
+        }
+        specials
     };
     // By spelling, in a fixed order: messages must not depend on hashing.
     let specials: BTreeMap<String, u32> = given.map_or_else(by_rule, |given| given.into_iter().collect());
     for (text, id) in &specials {
-        match ids.get(text.as_str()) {
-            Some(other) if other != id => {
+        match ids.id(text) {
+            Some(other) if other != *id => {
                 return Err(format!("the special token {text:?} has id {other} here, but id {id} was asked for"));
             }
             _ => {}
         }
     }
-    let mut tokens = Vec::with_capacity(ids.len());
-    for (spelling, id) in ids {
-        if !specials.contains_key(*spelling) {
-            tokens.push((*id, bytes_of_spelling(spelling)?));
+    let special_ids: HashSet<u32> = specials.keys().filter_map(|text| ids.id(text)).collect();
+    let mut tokens = Tokens::with_capacity(ids.len(), ids.text_len());
+    for (spelling, id) in ids.iter() {
+        if !special_ids.contains(&id) {
+            tokens.push(id, |bytes| append_bytes_of_spelling(spelling, bytes))?;
         }
     }
-    let vocab = Vocab::new(tokens).map_err(|error| error.to_string())?;
+    let vocab = Vocab::from_tokens(tokens).map_err(|error| error.to_string())?;
     Ok((vocab, specials.into_iter().map(|(text, id)| SpecialToken { text, id, always: false }).collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::spellings::tests::spellings;
 
-    fn ids() -> FxHashMap<&'static str, u32> {
-        FxHashMap::from_iter([("a", 0), ("b", 1), ("ab", 2), ("<|end|>", 3), ("#", 4), ("##", 5)])
+    fn ids() -> Spellings {
+        spellings(&[("a", 0), ("b", 1), ("ab", 2), ("<|end|>", 3), ("#", 4), ("##", 5)]).unwrap()
     }
 
     #[test]

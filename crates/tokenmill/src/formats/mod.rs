@@ -6,6 +6,7 @@
 mod bpe_file;
 pub mod gpt2;
 mod published;
+mod spellings;
 pub mod tiktoken;
 pub mod tokenizer_json;
 
@@ -83,10 +84,11 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
 fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(Error::io(path))?;
     let too_large = || Error::format(path, format!("more than {limit} bytes; no tokenizer is that large"));
-    if file.metadata().map_err(Error::io(path))?.len() > limit {
+    let size = file.metadata().map_err(Error::io(path))?.len();
+    if size > limit {
         return Err(too_large());
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // A pipe or device says 0; the limit holds for it all the same.
     let read = file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if u64::try_from(read).is_ok_and(|read| read > limit) { Err(too_large()) } else { Ok(bytes) }

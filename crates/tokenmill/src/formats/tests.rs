@@ -77,6 +77,34 @@ fn a_list_that_looks_like_ranks_stays_a_list_without_the_mark() {
 }
 
 #[test]
+fn ranks_are_read_from_any_list_that_means_the_same() {
+    let letters = ["ab", "bc", "abc", "bcd", "abcd"].map(|text| text.as_bytes().to_vec());
+    let tokens = (0..).zip((0..=u8::MAX).map(|byte| vec![byte]).chain(letters)).collect();
+    let pattern = Pattern::parse("gpt2").unwrap();
+    let model = BpeModel::new(pattern, Vocab::new(tokens).unwrap(), Merges::Ranks, true).unwrap();
+    let tokenizer = Tokenizer::new(Model::Bpe(model), vec![]).unwrap();
+    let mut value: Value = serde_json::from_slice(&tokenizer_json::to_json(&tokenizer).unwrap()).unwrap();
+    let merges = json!([["a", "b"], ["b", "c"], ["ab", "c"], ["bc", "d"], ["abc", "d"]]);
+    assert_eq!(value["model"]["merges"], merges);
+    // Every way to cut a token in two: files have been written so.
+    let cuts = json!([["a", "b"], ["b", "c"], ["a", "bc"], ["ab", "c"], ["bc", "d"], ["a", "bcd"], ["abc", "d"]]);
+    for (list, means_the_same) in [
+        (cuts, true),
+        (json!([["a", "b"], ["b", "c"], ["ab", "c"], ["bc", "d"]]), false),
+        (json!([["b", "c"], ["a", "b"], ["ab", "c"], ["bc", "d"], ["abc", "d"]]), false),
+    ] {
+        value["model"]["merges"] = list;
+        match read(&value) {
+            Ok(again) => assert!(means_the_same && again.fingerprint() == tokenizer.fingerprint()),
+            Err(error) => assert!(!means_the_same, "{error}"),
+        }
+    }
+    value["model"]["merges"] = merges;
+    value["model"]["ignore_merges"] = json!(false);
+    assert!(read(&value).unwrap_err().to_string().contains("changed after"));
+}
+
+#[test]
 fn what_would_change_ids_is_refused_with_the_name_of_the_field() {
     let flags = json!({"id": 259, "content": "<|end|>", "rstrip": true, "special": true});
     for (pointer, value, expected) in [

@@ -1,14 +1,14 @@
 //! `added_tokens`: special tokens, and others that are found before the text is cut.
 
 use super::schema::AddedToken;
+use crate::formats::spellings::Spellings;
 use crate::vocab::SpecialToken;
-use rustc_hash::FxHashMap;
 
 /// Comparing each token of one group with each of another, byte by byte, is worth this much work and no more.
 const MAX_OVERLAP_WORK: usize = 100_000_000;
 
 /// Checks the added tokens against the vocabulary and turns them into special tokens.
-pub(super) fn special_tokens(added: &[AddedToken], ids: &FxHashMap<&str, u32>) -> Result<Vec<SpecialToken>, String> {
+pub(super) fn special_tokens(added: &[AddedToken], ids: &Spellings) -> Result<Vec<SpecialToken>, String> {
     for token in added {
         check_flags(token)?;
     }
@@ -37,12 +37,12 @@ fn check_flags(token: &AddedToken) -> Result<(), String> {
 
 /// Hugging Face gives an added token the id of the vocabulary, or else the next free one: the id in the file
 /// is not read. A file where the two differ means something else than it says.
-fn check_ids(added: &[AddedToken], ids: &FxHashMap<&str, u32>) -> Result<(), String> {
+fn check_ids(added: &[AddedToken], ids: &Spellings) -> Result<(), String> {
     let size = u32::try_from(ids.len()).map_err(|_| "model.vocab has more than 2^32 tokens".to_owned())?;
     let mut largest: Option<u32> = None;
     for token in added {
-        let given = match (ids.get(token.content.as_str()), largest) {
-            (Some(id), _) => *id,
+        let given = match (ids.id(&token.content), largest) {
+            (Some(id), _) => id,
             (None, Some(largest)) if largest >= size => largest.saturating_add(1),
             (None, _) => size,
         };
@@ -93,6 +93,7 @@ fn can_overlap(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::spellings::tests::spellings;
 
     fn token(id: u32, content: &str) -> AddedToken {
         AddedToken {
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn ids_are_those_hugging_face_would_give() {
-        let ids = FxHashMap::from_iter([("a", 0), ("<s>", 1)]);
+        let ids = spellings(&[("a", 0), ("<s>", 1)]).unwrap();
         assert!(special_tokens(&[token(1, "<s>"), token(2, "<t>"), token(3, "<u>")], &ids).is_ok());
         let message = special_tokens(&[token(1, "<s>"), token(9, "<t>")], &ids).unwrap_err();
         assert!(message.contains("has id 9") && message.contains("id 2"), "{message}");
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn flags_that_move_the_borders_of_a_token_are_refused() {
-        let ids = FxHashMap::default();
+        let ids = spellings(&[]).unwrap();
         let message = special_tokens(&[AddedToken { lstrip: true, ..token(0, "<mask>") }], &ids).unwrap_err();
         assert!(message.contains("\"<mask>\" has lstrip = true"), "{message}");
         assert!(special_tokens(&[token(0, "")], &ids).unwrap_err().contains("empty"));
@@ -132,7 +133,7 @@ mod tests {
             assert_eq!(can_overlap(a, b), overlap, "{a} {b}");
             assert_eq!(can_overlap(b, a), overlap, "{b} {a}");
         }
-        let ids = FxHashMap::default();
+        let ids = spellings(&[]).unwrap();
         let clash = [token(0, "<a>"), AddedToken { normalized: true, ..token(1, "a") }];
         assert!(special_tokens(&clash, &ids).unwrap_err().contains("can overlap"));
         let apart = [token(0, "<a>"), AddedToken { normalized: true, ..token(1, "<b>") }];
@@ -143,6 +144,6 @@ mod tests {
     fn a_crowd_of_added_tokens_does_not_take_for_ever() {
         let long = "x".repeat(20_000);
         let crowd = [token(0, &long), AddedToken { normalized: true, ..token(1, &long) }];
-        assert!(special_tokens(&crowd, &FxHashMap::default()).unwrap_err().contains("too many"));
+        assert!(special_tokens(&crowd, &spellings(&[]).unwrap()).unwrap_err().contains("too many"));
     }
 }

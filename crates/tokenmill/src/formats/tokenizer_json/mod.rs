@@ -22,7 +22,6 @@ use crate::tokenizer::Tokenizer;
 use std::path::Path;
 
 pub use read::from_json;
-pub(crate) use read::index;
 pub(crate) use schema::RawVocab;
 pub use write::to_json;
 

@@ -2,16 +2,17 @@
 
 use super::added::special_tokens;
 use super::pre_tokenizer::{brief, pattern_of, words_of};
-use super::schema::{File, Marker, MergeRule, RawMerge, RawModel};
+use super::schema::{File, Marker, MergeRule, RawModel};
 use crate::bpe::{Merge, Merges};
 use crate::byte_level;
 use crate::error::{Error, Result};
-use crate::formats::bpe_file::{BpeFile, blame, bytes_of_spelling, merges_of_ranks, resolve_merges};
+use crate::formats::bpe_file::{BpeFile, blame, resolve_merges};
+use crate::formats::spellings::{Spellings, append_bytes_of_spelling};
 use crate::tokenizer::{Model, Tokenizer};
-use crate::vocab::{SpecialToken, Vocab};
+use crate::vocab::{SpecialToken, Tokens, Vocab};
 use crate::word::{WordModel, WordSplit};
-use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What a file says, before models are built from it.
@@ -54,7 +55,7 @@ fn parts(mut file: File) -> Result<Parts, String> {
             ));
         }
     };
-    let ids = index(&entries)?;
+    let ids = Spellings::new(entries)?;
     let specials = special_tokens(&file.added_tokens, &ids)?;
     if kind == "BPE" { bpe(&file, &ids, specials).map(Parts::Bpe) } else { words(&file, &ids, specials) }
 }
@@ -77,24 +78,20 @@ fn check_frame(file: &File) -> Result<(), String> {
     )
 }
 
-fn bpe(file: &File, ids: &FxHashMap<&str, u32>, specials: Vec<SpecialToken>) -> Result<BpeFile, String> {
+fn bpe(file: &File, ids: &Spellings, specials: Vec<SpecialToken>) -> Result<BpeFile, String> {
     let model = &file.model;
     check_bpe_options(model)?;
     check_types("decoder", &file.decoder, &["ByteLevel"])?;
     // Before the vocabulary: of a file that is not byte-level, this says it best.
     let pattern = pattern_of(&file.pre_tokenizer)?;
-    let raw = model.merges.as_deref().ok_or("model.merges is missing")?;
-    let merges = resolve_merges(
-        raw.iter().enumerate().map(|(index, RawMerge(left, right))| (index, left.as_str(), right.as_str())),
-        ids,
-        |index| format!("model.merges[{index}]"),
-    )?;
+    let raw = model.merges.as_ref().ok_or("model.merges is missing")?;
+    let merges = resolve_merges(raw.iter(), ids, |index| format!("model.merges[{index}]"))?;
     let vocab = ordinary_tokens(ids, &merges, &specials)?;
     if !model.unk_token.is_null() && (0..=u8::MAX).any(|byte| vocab.id(&[byte]).is_none()) {
         refuse_unless_off("model.unk_token", &model.unk_token, "add the missing bytes to the vocabulary")?;
     }
     let whole_pieces = model.ignore_merges.unwrap_or(false);
-    let file = BpeFile { pattern, vocab, merges: Merges::List(merges), whole_pieces, specials };
+    let file = BpeFile { pattern, vocab, merges: Merges::List(merges), list_of_ranks: None, whole_pieces, specials };
     match &model.tokenmill {
         Some(marker) => apply_marker(file, marker),
         None => Ok(file),
@@ -102,8 +99,8 @@ fn bpe(file: &File, ids: &FxHashMap<&str, u32>, specials: Vec<SpecialToken>) -> 
 }
 
 /// The entries of the vocabulary that are no added tokens.
-fn ordinary_tokens(ids: &FxHashMap<&str, u32>, merges: &[Merge], specials: &[SpecialToken]) -> Result<Vocab, String> {
-    let added: FxHashMap<u32, &str> = specials.iter().map(|special| (special.id, special.text.as_str())).collect();
+fn ordinary_tokens(ids: &Spellings, merges: &[Merge], specials: &[SpecialToken]) -> Result<Vocab, String> {
+    let added = AddedById::new(specials);
     let both = |text: &str, role: &str| {
         format!(
             "added_tokens: {text:?} is also {role}, and a token that is special and ordinary is not supported; \
@@ -111,21 +108,40 @@ fn ordinary_tokens(ids: &FxHashMap<&str, u32>, merges: &[Merge], specials: &[Spe
         )
     };
     for (index, merge) in merges.iter().enumerate() {
-        if let Some(text) = [merge.left, merge.right, merge.id].iter().find_map(|id| added.get(id)) {
+        if let Some(text) = [merge.left, merge.right, merge.id].into_iter().find_map(|id| added.get(id)) {
             return Err(both(text, &format!("part of model.merges[{index}]")));
         }
     }
-    let mut tokens = Vec::with_capacity(ids.len());
-    for (spelling, id) in ids {
+    let mut tokens = Tokens::with_capacity(ids.len(), ids.text_len());
+    for (spelling, id) in ids.iter() {
         match added.get(id) {
-            None => tokens.push((*id, bytes_of_spelling(spelling)?)),
+            None => tokens.push(id, |bytes| append_bytes_of_spelling(spelling, bytes))?,
             Some(text) if byte_level::decode(text).is_ok_and(|bytes| bytes.len() == 1) => {
                 return Err(both(text, "the token of a byte"));
             }
             Some(_) => {}
         }
     }
-    Vocab::new(tokens).map_err(|error| format!("model.vocab: {error}"))
+    Vocab::from_tokens(tokens).map_err(|error| format!("model.vocab: {error}"))
+}
+
+/// Added tokens by id. Nearly all ids of a file lie before the first or behind the last of them.
+struct AddedById<'a>(Vec<(u32, &'a str)>);
+
+impl<'a> AddedById<'a> {
+    fn new(specials: &'a [SpecialToken]) -> AddedById<'a> {
+        let mut tokens: Vec<(u32, &str)> = specials.iter().map(|special| (special.id, special.text.as_str())).collect();
+        tokens.sort_unstable();
+        AddedById(tokens)
+    }
+
+    fn get(&self, id: u32) -> Option<&'a str> {
+        let (first, last) = (self.0.first()?, self.0.last()?);
+        if id < first.0 || id > last.0 {
+            return None;
+        }
+        self.0.binary_search_by_key(&id, |token| token.0).ok().map(|index| self.0[index].1)
+    }
 }
 
 fn check_bpe_options(model: &RawModel) -> Result<(), String> {
@@ -137,7 +153,7 @@ fn check_bpe_options(model: &RawModel) -> Result<(), String> {
     refuse_unless_off("model.dropout", &model.dropout, "ids would be random; set it to null")
 }
 
-/// Restores what only our own files say, and checks that the rest of the file still agrees with it.
+/// Restores what only our own files say. That the merges agree with it is checked once the model is there.
 fn apply_marker(mut file: BpeFile, marker: &Marker) -> Result<BpeFile, String> {
     if marker.version != 1 {
         return Err(format!(
@@ -147,56 +163,35 @@ fn apply_marker(mut file: BpeFile, marker: &Marker) -> Result<BpeFile, String> {
     }
     match marker.merges {
         MergeRule::Ranks => {
-            if !file.whole_pieces || file.merges != Merges::List(merges_of_ranks(&file.vocab)) {
-                return Err(
-                    "model.merges is not what model.tokenmill.merges = \"ranks\" means: the file was changed after \
-                     it was written; remove model.tokenmill to read it as Hugging Face does"
-                        .to_owned(),
-                );
+            if let Merges::List(list) = std::mem::replace(&mut file.merges, Merges::Ranks) {
+                file.list_of_ranks = Some(list);
             }
-            file.merges = Merges::Ranks;
         }
     }
     Ok(file)
 }
 
-fn words(file: &File, ids: &FxHashMap<&str, u32>, mut specials: Vec<SpecialToken>) -> Result<Parts, String> {
+fn words(file: &File, ids: &Spellings, mut specials: Vec<SpecialToken>) -> Result<Parts, String> {
     let unk_token = match &file.model.unk_token {
         Value::String(text) => Some(text.as_str()),
         Value::Null => None,
         other => return Err(format!("model.unk_token = {} is not a token", brief(other))),
     };
     // An unknown token that the vocabulary lacks is what Hugging Face calls an error once it is needed.
-    let unknown = unk_token.and_then(|text| ids.get_key_value(text));
+    let unknown = unk_token.and_then(|text| ids.id(text).map(|id| (text, id)));
     if let Some((text, id)) = unknown
-        && specials.iter().all(|special| special.id != *id)
+        && specials.iter().all(|special| special.id != id)
     {
-        specials.push(SpecialToken { text: (*text).to_owned(), id: *id, always: false });
+        specials.push(SpecialToken { text: text.to_owned(), id, always: false });
     }
-    let special_ids: FxHashSet<u32> = specials.iter().map(|special| special.id).collect();
+    let special_ids: HashSet<u32> = specials.iter().map(|special| special.id).collect();
     let words = ids
         .iter()
-        .filter(|(_, id)| !special_ids.contains(*id))
-        .map(|(word, id)| (*id, word.as_bytes().to_vec()))
+        .filter(|(_, id)| !special_ids.contains(id))
+        .map(|(word, id)| (id, word.as_bytes().to_vec()))
         .collect();
     let words = Vocab::new(words).map_err(|error| format!("model.vocab: {error}"))?;
-    Ok(Parts::Words { split: words_of(&file.pre_tokenizer)?, words, unknown: unknown.map(|(_, id)| *id), specials })
-}
-
-/// Spelling → id. A spelling twice, or an id twice, means the file is broken.
-pub(crate) fn index(entries: &[(String, u32)]) -> Result<FxHashMap<&str, u32>, String> {
-    let mut ids = FxHashMap::with_capacity_and_hasher(entries.len(), rustc_hash::FxBuildHasher);
-    let mut owners: FxHashMap<u32, &str> =
-        FxHashMap::with_capacity_and_hasher(entries.len(), rustc_hash::FxBuildHasher);
-    for (spelling, id) in entries {
-        if let Some(first) = ids.insert(spelling.as_str(), *id) {
-            return Err(format!("model.vocab: {spelling:?} is there twice, with ids {first} and {id}"));
-        }
-        if let Some(first) = owners.insert(*id, spelling) {
-            return Err(format!("model.vocab: id {id} is given to both {first:?} and {spelling:?}"));
-        }
-    }
-    Ok(ids)
+    Ok(Parts::Words { split: words_of(&file.pre_tokenizer)?, words, unknown: unknown.map(|(_, id)| id), specials })
 }
 
 /// Off are `null`, `false`, 0 and "".

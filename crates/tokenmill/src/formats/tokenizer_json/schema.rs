@@ -1,6 +1,7 @@
 //! A tokenizer.json as it is parsed: only what decides ids is looked into.
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::formats::spellings::Entries;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
@@ -49,7 +50,7 @@ pub(super) struct RawModel {
     #[serde(rename = "type")]
     pub kind: Option<String>,
     pub vocab: Option<RawVocab>,
-    pub merges: Option<Vec<RawMerge>>,
+    pub merges: Option<RawMerges>,
     #[serde(default)]
     pub unk_token: Value,
     #[serde(default)]
@@ -84,14 +85,38 @@ pub(super) enum MergeRule {
     Ranks,
 }
 
+/// Appends a string to another, instead of making one of its own.
+struct Append<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Append<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Append<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
 /// A vocabulary: `{"token": id}` in the file's order. `None` for a list, which other models have.
 #[derive(Debug)]
-pub(crate) struct RawVocab(pub Option<Vec<(String, u32)>>);
+pub(crate) struct RawVocab(pub Option<Entries>);
 
 impl<'de> Deserialize<'de> for RawVocab {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawVocab, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct Tokens;
+        impl<'de> Visitor<'de> for Tokens {
             type Value = RawVocab;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,9 +124,16 @@ impl<'de> Deserialize<'de> for RawVocab {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawVocab, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                let mut entries = Entries::default();
+                let mut more = true;
+                while more {
+                    entries.push(|text| match map.next_key_seed(Append(text))? {
+                        Some(()) => map.next_value().map(Some),
+                        None => {
+                            more = false;
+                            Ok(None)
+                        }
+                    })?;
                 }
                 Ok(RawVocab(Some(entries)))
             }
@@ -111,40 +143,93 @@ impl<'de> Deserialize<'de> for RawVocab {
                 Ok(RawVocab(None))
             }
         }
-        deserializer.deserialize_any(Entries)
+        deserializer.deserialize_any(Tokens)
     }
 }
 
-/// A merge, written `"a b"` or `["a", "b"]`.
-#[derive(Debug)]
-pub(super) struct RawMerge(pub String, pub String);
+/// Merges, each written `"a b"` or `["a", "b"]`: all tokens one after the other in one buffer.
+#[derive(Debug, Default)]
+pub(super) struct RawMerges {
+    text: String,
+    /// Where the left token ends, and where the right one does.
+    ends: Vec<(usize, usize)>,
+}
 
-impl<'de> Deserialize<'de> for RawMerge {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawMerge, D::Error> {
-        struct Pair;
-        impl<'de> Visitor<'de> for Pair {
-            type Value = RawMerge;
+impl RawMerges {
+    /// Number, left and right token.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (usize, &str, &str)> {
+        let mut start = 0;
+        self.ends.iter().enumerate().map(move |(index, &(middle, end))| {
+            let start = std::mem::replace(&mut start, end);
+            (index, &self.text[start..middle], &self.text[middle..end])
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawMerges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawMerges, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = RawMerges;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a merge of two tokens, \"a b\" or [\"a\", \"b\"]")
+                f.write_str("a sequence")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<RawMerge, E> {
-                match text.split_once(' ') {
-                    Some((left, right)) if !right.contains(' ') => Ok(RawMerge(left.to_owned(), right.to_owned())),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMerge, A::Error> {
-                let left = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
-                let right = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
-                match seq.next_element::<IgnoredAny>()? {
-                    Some(_) => Err(A::Error::invalid_length(3, &self)),
-                    None => Ok(RawMerge(left, right)),
-                }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMerges, A::Error> {
+                let mut merges = RawMerges::default();
+                while seq.next_element_seed(Pair(&mut merges))?.is_some() {}
+                Ok(merges)
             }
         }
-        deserializer.deserialize_any(Pair)
+        deserializer.deserialize_seq(Pairs)
+    }
+}
+
+/// Appends a merge.
+struct Pair<'a>(&'a mut RawMerges);
+
+impl<'de> DeserializeSeed<'de> for Pair<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pair<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a merge of two tokens, \"a b\" or [\"a\", \"b\"]")
+    }
+
+    fn visit_str<E: Error>(self, pair: &str) -> Result<(), E> {
+        let RawMerges { text, ends } = &mut *self.0;
+        match pair.split_once(' ') {
+            Some((left, right)) if !right.contains(' ') => {
+                text.push_str(left);
+                let middle = text.len();
+                text.push_str(right);
+                ends.push((middle, text.len()));
+                Ok(())
+            }
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(pair), &self)),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if seq.next_element_seed(Append(&mut self.0.text))?.is_none() {
+            return Err(A::Error::invalid_length(0, &self));
+        }
+        let middle = self.0.text.len();
+        if seq.next_element_seed(Append(&mut self.0.text))?.is_none() {
+            return Err(A::Error::invalid_length(1, &self));
+        }
+        self.0.ends.push((middle, self.0.text.len()));
+        match seq.next_element::<IgnoredAny>()? {
+            Some(_) => Err(A::Error::invalid_length(3, &self)),
+            None => Ok(()),
+        }
     }
 }

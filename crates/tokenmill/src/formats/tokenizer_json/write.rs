@@ -2,14 +2,13 @@
 
 use super::pre_tokenizer::{Step, for_pattern, for_words};
 use super::schema::{Marker, MergeRule};
-use crate::bpe::{BpeModel, Merges};
+use crate::bpe::{BpeModel, Merge, Merges};
 use crate::byte_level;
 use crate::error::{Error, Result};
-use crate::formats::bpe_file::{merges_of_ranks, spellings};
+use crate::formats::spellings::Spelled;
 use crate::tokenizer::{Model, Tokenizer};
 use crate::vocab::{SpecialToken, Vocab};
 use crate::word::WordModel;
-use rustc_hash::FxHashMap;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
@@ -24,7 +23,7 @@ struct File<'a> {
     pre_tokenizer: Step,
     post_processor: (),
     decoder: Option<Step>,
-    model: RawModel,
+    model: RawModel<'a>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +39,7 @@ struct Added<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type")]
-enum RawModel {
+enum RawModel<'a> {
     #[serde(rename = "BPE")]
     Bpe {
         dropout: (),
@@ -52,30 +51,58 @@ enum RawModel {
         ignore_merges: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         tokenmill: Option<Marker>,
-        #[serde(serialize_with = "as_object")]
-        vocab: Vec<(String, u32)>,
-        merges: Vec<(String, String)>,
+        vocab: Entries<'a>,
+        merges: Pairs<'a>,
     },
     WordLevel {
-        #[serde(serialize_with = "as_object")]
-        vocab: Vec<(String, u32)>,
-        unk_token: String,
+        vocab: Entries<'a>,
+        unk_token: &'a str,
     },
 }
 
-fn as_object<S: Serializer>(entries: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(entries.iter().map(|(spelling, id)| (spelling, id)))
+/// Spellings and ids, in the order of ids: an object.
+struct Entries<'a> {
+    spelled: &'a Spelled,
+    specials: &'a [SpecialToken],
+}
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let specials = self.specials.iter().map(|special| (special.text.as_str(), special.id));
+        let mut entries: Vec<(&str, u32)> = self.spelled.iter().chain(specials).collect();
+        entries.sort_by_key(|(_, id)| *id);
+        serializer.collect_map(entries)
+    }
+}
+
+/// Merges: a list of pairs of spellings.
+struct Pairs<'a> {
+    spelled: &'a Spelled,
+    merges: Cow<'a, [Merge]>,
+}
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let spelling = |id| self.spelled.get(id);
+        serializer.collect_seq(self.merges.iter().map(|merge| (spelling(merge.left), spelling(merge.right))))
+    }
 }
 
 /// The bytes of a tokenizer.json.
 pub fn to_json(tokenizer: &Tokenizer) -> Result<Vec<u8>> {
     let specials = tokenizer.specials();
+    let spelled = match tokenizer.model() {
+        Model::Bpe(model) => Spelled::byte_level(model.vocab(), "tokenizer.json")?,
+        Model::Word(model) => Spelled::words(model.words())?,
+    };
+    check_specials(tokenizer, specials)?;
+    let entries = Entries { spelled: &spelled, specials };
     let (pre_tokenizer, decoder, model) = match tokenizer.model() {
         Model::Bpe(model) => {
             let decoder = Step::ByteLevel { add_prefix_space: false, trim_offsets: true, use_regex: false };
-            (for_pattern(model.pattern().hugging_face_regex()), Some(decoder), bpe(model, specials)?)
+            (for_pattern(model.pattern().hugging_face_regex()), Some(decoder), bpe(model, entries))
         }
-        Model::Word(model) => (for_words(model.split()), None, words(model, specials)?),
+        Model::Word(model) => (for_words(model.split()), None, words(model, entries)),
     };
     let file = File {
         version: "1.0",
@@ -107,18 +134,9 @@ fn added(special: &SpecialToken) -> Added<'_> {
     }
 }
 
-fn bpe(model: &BpeModel, specials: &[SpecialToken]) -> Result<RawModel> {
-    let vocab = model.vocab();
-    let entries = with_specials(spellings(vocab, "tokenizer.json")?, specials)?;
-    let (list, ranks) = match model.merges() {
-        Merges::List(list) => (Cow::Borrowed(list), false),
-        Merges::Ranks => (Cow::Owned(merges_of_ranks(vocab)), true),
-    };
-    let merges = list
-        .iter()
-        .map(|merge| Ok((spelling(vocab, merge.left)?, spelling(vocab, merge.right)?)))
-        .collect::<Result<_>>()?;
-    Ok(RawModel::Bpe {
+fn bpe<'a>(model: &'a BpeModel, entries: Entries<'a>) -> RawModel<'a> {
+    let ranks = *model.merges() == Merges::Ranks;
+    RawModel::Bpe {
         dropout: (),
         unk_token: (),
         continuing_subword_prefix: (),
@@ -127,52 +145,32 @@ fn bpe(model: &BpeModel, specials: &[SpecialToken]) -> Result<RawModel> {
         byte_fallback: false,
         ignore_merges: model.whole_pieces(),
         tokenmill: ranks.then_some(Marker { version: 1, merges: MergeRule::Ranks }),
+        merges: Pairs { spelled: entries.spelled, merges: model.merge_list() },
         vocab: entries,
-        merges,
-    })
-}
-
-fn spelling(vocab: &Vocab, id: u32) -> Result<String> {
-    vocab
-        .bytes(id)
-        .map(byte_level::encode)
-        .ok_or_else(|| Error::value(format!("a merge names id {id}, which is no token of the vocabulary")))
-}
-
-fn words(model: &WordModel, specials: &[SpecialToken]) -> Result<RawModel> {
-    let mut entries = Vec::with_capacity(model.words().len());
-    for (id, bytes) in model.words().iter() {
-        let word = std::str::from_utf8(bytes)
-            .map_err(|_| Error::value(format!("word {id} is not UTF-8, and JSON holds nothing else")))?;
-        entries.push((word.to_owned(), id));
     }
-    let unknown = model.unknown().and_then(|id| specials.iter().find(|special| special.id == id));
-    Ok(RawModel::WordLevel {
-        vocab: with_specials(entries, specials)?,
-        // The field has to be there. "" is no token, so an unknown word is an error to Hugging Face as it is here.
-        unk_token: unknown.map(|special| special.text.clone()).unwrap_or_default(),
-    })
+}
+
+fn words<'a>(model: &WordModel, entries: Entries<'a>) -> RawModel<'a> {
+    let unknown = model.unknown().and_then(|id| entries.specials.iter().find(|special| special.id == id));
+    // The field has to be there. "" is no token, so an unknown word is an error to Hugging Face as it is here.
+    RawModel::WordLevel { vocab: entries, unk_token: unknown.map_or("", |special| special.text.as_str()) }
 }
 
 /// Special tokens are entries of the vocabulary too: Hugging Face gives those that are not another id.
-fn with_specials(mut entries: Vec<(String, u32)>, specials: &[SpecialToken]) -> Result<Vec<(String, u32)>> {
-    let mut ids: FxHashMap<String, u32> = entries.iter().cloned().collect();
-    if ids.len() < entries.len() {
-        return Err(Error::value("two ids stand for the same word, and tokenizer.json names words by their spelling"));
-    }
-    for special in specials {
-        match ids.insert(special.text.clone(), special.id) {
-            None => entries.push((special.text.clone(), special.id)),
-            Some(id) if id == special.id => {}
-            Some(id) => {
-                return Err(Error::value(format!(
-                    "the special token {:?} (id {}) is spelled like the ordinary token with id {id}, and \
-                     tokenizer.json names tokens by their spelling; give it another spelling",
-                    special.text, special.id
-                )));
-            }
+fn check_specials(tokenizer: &Tokenizer, specials: &[SpecialToken]) -> Result<()> {
+    let ordinary = |text: &str| -> Option<u32> {
+        let vocab: &Vocab = tokenizer.vocab();
+        match tokenizer.model() {
+            Model::Bpe(_) => byte_level::decode(text).ok().and_then(|bytes| vocab.id(&bytes)),
+            Model::Word(_) => vocab.id(text.as_bytes()),
         }
+    };
+    match specials.iter().find_map(|special| ordinary(&special.text).map(|id| (special, id))) {
+        None => Ok(()),
+        Some((special, id)) => Err(Error::value(format!(
+            "the special token {:?} (id {}) is spelled like the ordinary token with id {id}, and \
+             tokenizer.json names tokens by their spelling; give it another spelling",
+            special.text, special.id
+        ))),
     }
-    entries.sort_by_key(|(_, id)| *id);
-    Ok(entries)
 }
