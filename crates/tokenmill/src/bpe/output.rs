@@ -193,7 +193,8 @@ mod tests {
     fn filled<O: Output>(groups: &Groups) -> O {
         let mut out = O::default();
         for (ids, count) in groups {
-            out.push_four(*ids, *count);
+            let packed = ids.iter().rev().fold(0, |packed, &id| packed << 32 | u128::from(id));
+            out.push_four(packed, *count);
             out.push_all(&ids[..*count]);
         }
         out
