@@ -17,7 +17,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long tuples lint format bench golden docs build clean
+.PHONY: help demo test test-long tuples fuzz lint format bench golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,24 @@ test-long: $(STAMPS)/dev $(STAMPS)/extension  ## only the tests that take minute
 tuples:  ## the splitters on every string of six representative characters; half an hour
 	$(CARGO) test --locked --release -p tokenmill --test split_oracle -- --ignored six
 
+# Coverage for libFuzzer by a stable compiler: what cargo-fuzz passes, without the sanitizers, which need a nightly one.
+# --target, so that build scripts and procedural macros are built without.
+FUZZED  := split encode
+SECONDS := 60
+HOST     = $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz:  ## random inputs against the definitions, guided by coverage: make fuzz SECONDS=60 FUZZED="split encode"
+	RUSTFLAGS="$(COVERAGE)" $(CARGO) build --locked --release --manifest-path fuzz/Cargo.toml --target $(HOST)
+	@set -e; for target in $(FUZZED); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; echo "== $$target, $(SECONDS) s"; \
+		fuzz/target/$(HOST)/release/$$target fuzz/corpus/$$target -max_total_time=$(SECONDS) -max_len=2000 \
+			-verbosity=0 -print_final_stats=1 -artifact_prefix=fuzz/artifacts/$$target/ \
+			|| { echo "the input is in fuzz/artifacts/$$target; run the target on that file to repeat it" >&2; exit 1; }; \
+	done
+
 lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both languages; changes nothing
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -43,6 +61,7 @@ lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both 
 	$(BIN)/mypy --strict examples/demo.py
 	$(BIN)/python -m mypy.stubtest tokenmill._core
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can fix
@@ -63,7 +82,7 @@ docs: $(STAMPS)/dev $(STAMPS)/extension  ## runs the code blocks of every Markdo
 build: $(STAMPS)/extension  ## .venv with tokenmill in it, ready to use
 
 clean:  ## removes all that the other targets made
-	rm -rf $(VENV) target .hypothesis .mypy_cache .pytest_cache .ruff_cache python/tokenmill/_core*.so
+	rm -rf $(VENV) target fuzz/target fuzz/corpus fuzz/artifacts .hypothesis .mypy_cache .pytest_cache .ruff_cache python/tokenmill/_core*.so
 	find python tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamps: one empty file per finished step, so that a step is repeated only when what it read has changed.

@@ -13,6 +13,7 @@
 
 pub mod bpe;
 pub mod byte_level;
+mod byte_map;
 pub mod counts;
 pub mod documents;
 pub mod error;

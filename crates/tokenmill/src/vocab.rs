@@ -1,79 +1,194 @@
 //! Ids ↔ bytes, and special tokens.
 
+use crate::byte_map::ByteMap;
 use crate::error::{Error, Result};
-use rustc_hash::FxHashMap;
 
 /// Ordinary tokens: each id stands for a non-empty byte string. Ids may have gaps (special tokens sit in them).
 #[derive(Debug, Clone)]
 pub struct Vocab {
+    /// All tokens by id, one after the other, then [`PADDING`] zeros.
     bytes: Vec<u8>,
-    /// End of token `i` in `bytes`; an empty token is a gap.
-    ends: Vec<usize>,
-    ids: FxHashMap<Box<[u8]>, u32>,
+    /// Token `i` is `bytes[starts[i]..starts[i + 1]]`; an empty token is a gap.
+    starts: Vec<u32>,
+    ids: ByteMap,
+    /// Whether two ids stand for the same bytes somewhere.
+    repeats: bool,
 }
 
 /// A file that names one token 4,000,000,000 must not make us allocate for the gap before it.
 const MAX_GAP: usize = 1 << 16;
 
+/// So that 16 bytes can be loaded wherever a token starts.
+const PADDING: usize = 16;
+
+/// Tokens on their way into a [`Vocab`], one after the other in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    bytes: Vec<u8>,
+    /// Id, and where the token ends.
+    entries: Vec<(u32, usize)>,
+}
+
+impl Tokens {
+    /// Room for `count` tokens of `bytes` bytes in all.
+    pub(crate) fn with_capacity(count: usize, bytes: usize) -> Tokens {
+        Tokens { bytes: Vec::with_capacity(bytes + PADDING), entries: Vec::with_capacity(count) }
+    }
+
+    /// Adds a token whose bytes `write` appends; what it has appended when it fails is taken back.
+    pub(crate) fn push<E>(&mut self, id: u32, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let start = self.bytes.len();
+        write(&mut self.bytes).inspect_err(|_| self.bytes.truncate(start))?;
+        self.entries.push((id, self.bytes.len()));
+        Ok(())
+    }
+
+    /// In the order in which they came.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut start = 0;
+        self.entries.iter().map(move |&(id, end)| (id, &self.bytes[std::mem::replace(&mut start, end)..end]))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// By id; tokens of one id stay in their order.
+    fn sort(self) -> Tokens {
+        if self.entries.is_sorted_by_key(|(id, _)| *id) {
+            return self;
+        }
+        let mut tokens: Vec<(u32, &[u8])> = self.iter().collect();
+        tokens.sort_by_key(|(id, _)| *id);
+        let mut sorted = Tokens::with_capacity(tokens.len(), self.bytes.len());
+        for (id, bytes) in tokens {
+            sorted.bytes.extend_from_slice(bytes);
+            sorted.entries.push((id, sorted.bytes.len()));
+        }
+        sorted
+    }
+}
+
 impl Vocab {
     /// Builds the vocabulary. Tokens may come in any order; an id twice or an empty token is an error.
     /// Two ids for the same bytes are allowed (training can produce them): `id` then gives the smaller.
-    pub fn new(mut tokens: Vec<(u32, Vec<u8>)>) -> Result<Vocab> {
-        tokens.sort_unstable_by_key(|(id, _)| *id);
-        let mut vocab = Vocab {
-            bytes: Vec::with_capacity(tokens.iter().map(|(_, bytes)| bytes.len()).sum()),
-            ends: Vec::with_capacity(tokens.len()),
-            ids: FxHashMap::with_capacity_and_hasher(tokens.len(), rustc_hash::FxBuildHasher),
-        };
+    pub fn new(tokens: Vec<(u32, Vec<u8>)>) -> Result<Vocab> {
+        let mut all = Tokens::with_capacity(tokens.len(), tokens.iter().map(|(_, bytes)| bytes.len()).sum());
         for (id, bytes) in tokens {
-            let index = id as usize;
-            if bytes.is_empty() {
-                return Err(Error::value(format!("token {id} is empty; every token needs at least one byte")));
-            }
-            if index < vocab.ends.len() {
-                return Err(Error::value(format!("id {id} is given to two tokens, the second {}", show(&bytes))));
-            }
-            if index - vocab.ends.len() > MAX_GAP {
-                return Err(Error::value(format!(
-                    "ids jump from {} to {id}; a gap of more than {MAX_GAP} unused ids is not plausible",
-                    vocab.ends.len()
-                )));
-            }
-            vocab.ends.resize(index, vocab.bytes.len());
-            vocab.bytes.extend_from_slice(&bytes);
-            vocab.ends.push(vocab.bytes.len());
-            vocab.ids.entry(bytes.into_boxed_slice()).or_insert(id);
+            all.bytes.extend_from_slice(&bytes);
+            all.entries.push((id, all.bytes.len()));
         }
-        Ok(vocab)
+        Vocab::from_tokens(all)
+    }
+
+    /// [`Vocab::new`] from one buffer.
+    pub(crate) fn from_tokens(tokens: Tokens) -> Result<Vocab> {
+        let Tokens { mut bytes, entries } = tokens.sort();
+        let Ok(size) = u32::try_from(bytes.len()) else {
+            return Err(Error::value(format!(
+                "the tokens have {} bytes in all; at most 2^32 are supported",
+                bytes.len()
+            )));
+        };
+        let starts = starts(&bytes, &entries, size)?;
+        bytes.extend_from_slice(&[0; PADDING]);
+        let vocab = Vocab { bytes, starts, ids: ByteMap::for_at_most(0), repeats: false };
+        let mut ids = ByteMap::for_at_most(entries.len());
+        let mut repeats = false;
+        for (id, token) in vocab.iter() {
+            repeats |= ids.insert(token, id, |id| vocab.at(id)).is_some();
+        }
+        Ok(Vocab { ids, repeats, ..vocab })
     }
 
     /// Largest id + 1.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.starts.len() - 1
     }
 
     /// Whether there is no token at all.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// The bytes of a token; `None` for a gap or an id out of range.
+    #[inline]
     pub fn bytes(&self, id: u32) -> Option<&[u8]> {
         let index = id as usize;
-        let end = *self.ends.get(index)?;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        (start < end).then(|| &self.bytes[start..end])
+        let end = *self.starts.get(index + 1)?;
+        let start = self.starts[index];
+        (start < end).then(|| &self.bytes[start as usize..end as usize])
+    }
+
+    /// The bytes of a token that exists.
+    #[inline]
+    fn at(&self, id: u32) -> &[u8] {
+        &self.bytes[self.starts[id as usize] as usize..self.starts[id as usize + 1] as usize]
     }
 
     /// The id of these bytes.
+    #[inline]
     pub fn id(&self, bytes: &[u8]) -> Option<u32> {
-        self.ids.get(bytes).copied()
+        self.ids.find(bytes, |id| self.at(id))
+    }
+
+    /// [`Vocab::id`] of up to 15 bytes, which are given as a number: the bytes from the lowest on, zeros, and in the
+    /// highest byte their count. Saves the making of that number where it is known already.
+    #[inline]
+    pub(crate) fn id_short(&self, key: u128) -> Option<u32> {
+        self.ids.find_short(key, |id| {
+            let (start, end) = (self.starts[id as usize], self.starts[id as usize + 1]);
+            let length = end - start;
+            let loaded =
+                self.bytes[start as usize..].first_chunk::<16>().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+            // Of longer tokens the shift is out of range; their length says that they are others.
+            u128::from(length) == key >> 120 && (loaded & !(u128::MAX << (8 * length))) == key & (u128::MAX >> 8)
+        })
+    }
+
+    /// Whether two ids stand for the same bytes somewhere.
+    pub fn has_repeats(&self) -> bool {
+        self.repeats
+    }
+
+    /// The first id whose bytes a smaller id stands for too, with that id.
+    pub fn first_repeat(&self) -> Option<(u32, u32)> {
+        let smaller = |id: u32, bytes: &[u8]| self.id(bytes).filter(|first| *first != id);
+        self.iter().filter(|_| self.repeats).find_map(|(id, bytes)| smaller(id, bytes).map(|first| (first, id)))
     }
 
     /// All tokens in id order, gaps left out.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        (0..).take(self.len()).filter_map(|id| self.bytes(id).map(|bytes| (id, bytes)))
+        (0..).zip(self.starts.windows(2)).filter(|(_, ends)| ends[0] < ends[1]).map(|(id, _)| (id, self.at(id)))
     }
+}
+
+/// Where the tokens of `bytes`, sorted by id, start; `size` is the length of `bytes`.
+#[expect(clippy::cast_possible_truncation, reason = "no end is above `size`")]
+fn starts(bytes: &[u8], entries: &[(u32, usize)], size: u32) -> Result<Vec<u32>> {
+    let mut starts = Vec::with_capacity(entries.len() + 1);
+    starts.push(0);
+    let mut start = 0;
+    for &(id, end) in entries {
+        let (index, count) = (id as usize, starts.len() - 1);
+        if start == end {
+            return Err(Error::value(format!("token {id} is empty; every token needs at least one byte")));
+        }
+        if index < count {
+            let second = show(&bytes[start..end]);
+            return Err(Error::value(format!("id {id} is given to two tokens, the second {second}")));
+        }
+        if index - count > MAX_GAP {
+            return Err(Error::value(format!(
+                "ids jump from {count} to {id}; a gap of more than {MAX_GAP} unused ids is not plausible"
+            )));
+        }
+        starts.resize(index + 1, start as u32);
+        starts.push(end as u32);
+        start = end;
+    }
+    debug_assert!(start == size as usize);
+    Ok(starts)
 }
 
 /// A token that stands for itself, never for a piece of running text.

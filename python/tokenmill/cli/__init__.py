@@ -22,6 +22,7 @@ VERBS = {
     "encode": ("encode", "Turn text into token ids."),
     "decode": ("decode", "Turn token ids into text."),
     "count": ("count", "Count the tokens of a text or of files."),
+    "bench": ("bench", "Time encoding, and compare the ids with another tokenizer's."),
     "prepare": ("prepare", "Encode a corpus into a token store."),
     "verify": ("verify", "Check every byte of a token store."),
     "inspect": ("inspect", "Say what a tokenizer file or a token store holds."),

@@ -193,8 +193,8 @@ mod tests {
     fn filled<O: Output>(groups: &Groups) -> O {
         let mut out = O::default();
         for (ids, count) in groups {
-            let packed = ids.iter().rev().fold(0, |packed, &id| packed << 32 | u128::from(id));
-            out.push_four(packed, *count);
+            let four = ids.iter().rev().fold(0, |four, id| four << 32 | u128::from(*id));
+            out.push_four(four, *count);
             out.push_all(&ids[..*count]);
         }
         out

@@ -1,0 +1,189 @@
+//! Which of many byte strings is this one?
+//!
+//! The strings stay with the caller, one after the other in one buffer; the map has 12 bytes for each at most and makes
+//! no allocation of its own per string. Hashes are keyed with a number drawn anew for each map, so no file can be
+//! written whose strings all fall into one place.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+/// String → number, for numbers below [`ByteMap::NONE`].
+#[derive(Debug, Clone)]
+pub(crate) struct ByteMap {
+    /// High half: tag, which tells nearly all other strings apart without a look at them. Low half: number.
+    /// Linear probing at a load of at most 2/3.
+    slots: Box<[u64]>,
+    key: [u64; 2],
+}
+
+/// No slot is like this, as no number is `NONE`.
+const FREE: u64 = u64::MAX;
+
+impl ByteMap {
+    /// What no string's number may be.
+    pub(crate) const NONE: u32 = u32::MAX;
+
+    /// For at most `count` strings.
+    pub(crate) fn for_at_most(count: usize) -> ByteMap {
+        ByteMap { slots: vec![FREE; count + count / 2 + 1].into_boxed_slice(), key: random_key() }
+    }
+
+    /// The number of `bytes`; `string` gives the string of a number.
+    #[inline]
+    pub(crate) fn find<'a>(&self, bytes: &[u8], string: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
+        self.search(self.hash(bytes), |number| string(number) == bytes).ok()
+    }
+
+    /// [`ByteMap::find`] by the [`short_key`] of the string, which `same` compares.
+    #[inline]
+    pub(crate) fn find_short(&self, key: u128, same: impl Fn(u32) -> bool) -> Option<u32> {
+        self.search(self.hash_short(key), same).ok()
+    }
+
+    /// Gives `bytes` this number; if they have one already they keep it, and that is returned.
+    #[inline]
+    pub(crate) fn insert<'a>(&mut self, bytes: &[u8], number: u32, string: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
+        debug_assert!(number != ByteMap::NONE);
+        let hash = self.hash(bytes);
+        match self.search(hash, |number| string(number) == bytes) {
+            Ok(first) => Some(first),
+            Err(place) => {
+                self.slots[place] = hash << 32 | u64::from(number);
+                None
+            }
+        }
+    }
+
+    /// The number, or the free place where the search ended.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a slot's low half; a place below the length")]
+    fn search(&self, hash: u64, same: impl Fn(u32) -> bool) -> Result<u32, usize> {
+        let mut place = ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize;
+        loop {
+            let slot = self.slots[place];
+            if slot == FREE {
+                return Err(place);
+            }
+            if slot >> 32 == hash & u64::from(u32::MAX) && same(slot as u32) {
+                return Ok(slot as u32);
+            }
+            place += 1;
+            if place == self.slots.len() {
+                place = 0;
+            }
+        }
+    }
+
+    #[inline]
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        match short_key(bytes) {
+            Some(key) => self.hash_short(key),
+            None => self.hash_long(bytes),
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
+    fn hash_short(&self, key: u128) -> u64 {
+        folded_multiply(key as u64 ^ self.key[0], (key >> 64) as u64 ^ self.key[1])
+    }
+
+    fn hash_long(&self, bytes: &[u8]) -> u64 {
+        let mut hash = bytes.len() as u64;
+        let (blocks, _) = bytes.as_chunks::<16>();
+        // What is no whole block is hashed with the 16 bytes at the end; some bytes may count twice.
+        for block in blocks.iter().chain(bytes.last_chunk::<16>()) {
+            hash = folded_multiply(low(block) ^ self.key[0] ^ hash, high(block) ^ self.key[1]).rotate_left(23);
+        }
+        hash
+    }
+}
+
+fn low(block: &[u8; 16]) -> u64 {
+    u64::from_le_bytes([block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]])
+}
+
+fn high(block: &[u8; 16]) -> u64 {
+    u64::from_le_bytes([block[8], block[9], block[10], block[11], block[12], block[13], block[14], block[15]])
+}
+
+/// A string of up to 15 bytes as a number: the bytes, zeros, and the length in the last byte, so that a zero byte at the
+/// end counts. `None` for longer ones.
+#[inline]
+pub(crate) fn short_key(bytes: &[u8]) -> Option<u128> {
+    let length = bytes.len();
+    // Two loads that may overlap: what both have is the same, so `|` leaves it as it is.
+    let value = match length {
+        0 => 0,
+        1..=3 => {
+            let at = |index: usize| u128::from(bytes[index]) << (8 * index);
+            at(0) | at(length / 2) | at(length - 1)
+        }
+        4..=7 => {
+            let (first, last) = (bytes.first_chunk::<4>()?, bytes.last_chunk::<4>()?);
+            u128::from(u32::from_le_bytes(*first)) | u128::from(u32::from_le_bytes(*last)) << (8 * (length - 4))
+        }
+        8..=15 => {
+            let (first, last) = (bytes.first_chunk::<8>()?, bytes.last_chunk::<8>()?);
+            u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << (8 * (length - 8))
+        }
+        _ => return None,
+    };
+    Some(value | (length as u128) << 120)
+}
+
+/// Every bit of both factors reaches every bit of the result.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
+pub(crate) fn folded_multiply(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Two numbers that nobody can foresee.
+pub(crate) fn random_key() -> [u64; 2] {
+    let random = RandomState::new();
+    [random.hash_one(0), random.hash_one(1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn the_map_agrees_with_the_standard_one(strings in prop::collection::vec(prop::collection::vec(0u8..3, 0..40), 0..300), other: Vec<u8>) {
+            let string = |number: u32| strings[number as usize].as_slice();
+            let mut map = ByteMap::for_at_most(strings.len());
+            let mut expected = HashMap::new();
+            for (number, bytes) in (0..).zip(&strings) {
+                let first = *expected.entry(bytes.clone()).or_insert(number);
+                prop_assert_eq!(map.insert(bytes, number, string), (first != number).then_some(first));
+            }
+            for bytes in strings.iter().chain([&other]) {
+                prop_assert_eq!(map.find(bytes, string), expected.get(bytes).copied());
+                if let Some(key) = short_key(bytes) {
+                    prop_assert_eq!(map.find_short(key, |number| short_key(string(number)) == Some(key)), expected.get(bytes).copied());
+                }
+            }
+        }
+
+        #[test]
+        fn short_keys_are_the_bytes_and_their_length(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            let key = short_key(&bytes);
+            prop_assert_eq!(key.is_some(), bytes.len() < 16);
+            if let Some(key) = key {
+                let mut expected = [0; 16];
+                expected[..bytes.len()].copy_from_slice(&bytes);
+                expected[15] = bytes.len() as u8;
+                prop_assert_eq!(key.to_le_bytes(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_map_has_nothing() {
+        assert_eq!(ByteMap::for_at_most(0).find(b"a", |_| b""), None);
+    }
+}
