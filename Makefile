@@ -17,10 +17,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long tuples fuzz lint format bench golden docs build clean
+.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode golden docs build clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/extension  ## the whole way from text to batches, in about a minute
 	$(BIN)/python examples/demo.py
@@ -69,9 +69,14 @@ format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can 
 	$(BIN)/ruff format $(CODE)
 	$(CARGO) fmt
 
-bench: $(STAMPS)/bench $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file
-	@set -e; for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do \
+bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file; of encoding, the short version
+	@set -e; for file in $(filter-out benchmarks/_% benchmarks/encode.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
+	@echo "== benchmarks/encode.py"; $(BIN)/python benchmarks/encode.py --quick
+
+# The peers' own environments lie in .bench and are made on first use. ARGS="--help" lists the choices.
+bench-encode: $(STAMPS)/dev $(STAMPS)/extension  ## encoding against all peers, an hour; make bench-encode ARGS=--quick: minutes
+	$(BIN)/python benchmarks/encode.py $(ARGS)
 
 golden: $(STAMPS)/dev $(STAMPS)/extension  ## compares with recorded results on large corpora: make golden CORPORA=folder
 	$(BIN)/python tests/golden/check.py $(CORPORA)
@@ -82,7 +87,8 @@ docs: $(STAMPS)/dev $(STAMPS)/extension  ## runs the code blocks of every Markdo
 build: $(STAMPS)/extension  ## .venv with tokenmill in it, ready to use
 
 clean:  ## removes all that the other targets made
-	rm -rf $(VENV) target fuzz/target fuzz/corpus fuzz/artifacts .hypothesis .mypy_cache .pytest_cache .ruff_cache python/tokenmill/_core*.so
+	rm -rf $(VENV) .bench target fuzz/target fuzz/corpus fuzz/artifacts .hypothesis .mypy_cache .pytest_cache \
+		.ruff_cache python/tokenmill/_core*.so
 	find python tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamps: one empty file per finished step, so that a step is repeated only when what it read has changed.
@@ -97,10 +103,6 @@ $(STAMPS)/venv:
 
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 	$(PIP) install --group dev
-	@touch $@
-
-$(STAMPS)/bench: $(STAMPS)/dev
-	$(PIP) install --group bench
 	@touch $@
 
 $(STAMPS)/maturin: $(STAMPS)/venv

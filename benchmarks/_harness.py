@@ -88,7 +88,7 @@ def main(benchmark: Benchmark) -> None:
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
         input_ = _spawn(Path(folder), SETUP, "")
         report: dict[str, Any] = {"machine": machine(), "input": input_, "runs": options.runs, "cases": {}}
-        print(f"{_one_line(report['machine'])}\ninput: {_one_line(input_)}\nmedians of {options.runs} runs")
+        print(f"{one_line(report['machine'])}\ninput: {one_line(input_)}\nmedians of {options.runs} runs")
         for title, contenders in benchmark.cases(options).items():
             runs = _compare(Path(folder), title, list(contenders), options.runs)
             print(f"\n### {title}\n\n{table(runs, benchmark.unit)}", flush=True)
@@ -154,28 +154,34 @@ def _measure(load: Load, folder: Path, options: argparse.Namespace) -> Run:
     section = load(folder, options)
     load_seconds = time.perf_counter() - started
     gc.collect()
-    loaded_mb = _resident_mb()
+    loaded_mb = resident_mb()
     cpu_started, started = time.process_time(), time.perf_counter()
     result = section.run()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    peak_mb = _peak_mb()
+    highest_mb = peak_mb()
     return Run(
         load_seconds=load_seconds,
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         amount=section.amount,
         loaded_mb=loaded_mb,
-        peak_mb=peak_mb,
+        peak_mb=highest_mb,
         digests=section.digests(result),
     )
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Highest resident memory so far.
 
-    Linux hands the parent's peak on to a process that it starts: therefore the parent loads nothing, and the
-    setup has a process of its own.
+    Where the system does not tell that of this program (Linux does), it is getrusage's, which may be what
+    the parent had when it started this process: therefore the parent loads nothing, and the setup has a
+    process of its own.
     """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
     try:
         import resource
     except ImportError:  # Windows
@@ -184,10 +190,11 @@ def _peak_mb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Resident memory now; the peak where the system does not say."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
-        return _peak_mb()
+        return peak_mb()
     return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
@@ -201,8 +208,8 @@ def table(runs: Mapping[str, Sequence[Run]], unit: str) -> str:
         rows.append(
             [
                 name,
-                _digits(median(speeds)),
-                f"{_digits(min(speeds))} – {_digits(max(speeds))}",
+                digits(median(speeds)),
+                f"{digits(min(speeds))} – {digits(max(speeds))}",
                 f"{ours / median(speeds):.2f} ×",
                 f"{median(run.seconds for run in group):.3f}",
                 f"{median(run.cpu_seconds for run in group):.3f}",
@@ -211,17 +218,22 @@ def table(runs: Mapping[str, Sequence[Run]], unit: str) -> str:
                 f"{median(run.peak_mb for run in group):.0f}",
             ]
         )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first row its header, that reads well as it stands. Numbers are on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(
         f"| {row[0]:<{widths[0]}} | "
         + " | ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
         + " |"
-        for row in rows
+        for row in (rows[0], rule, *rows[1:])
     )
 
 
-def _digits(speed: float) -> str:
+def digits(speed: float) -> str:
     """Three digits that mean something."""
     return f"{speed:,.0f}" if speed >= 100 else f"{speed:.1f}" if speed >= 10 else f"{speed:.2f}"
 
@@ -247,5 +259,6 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
-def _one_line(values: Mapping[str, Any]) -> str:
+def one_line(values: Mapping[str, Any]) -> str:
+    """Keys and values."""
     return ", ".join(f"{key} {value}" for key, value in values.items())

