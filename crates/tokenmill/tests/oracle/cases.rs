@@ -53,7 +53,8 @@ pub fn same(parts: &Parts, tokenizer: &Tokenizer, twin: &mut Twin, text: &str) {
 fn batch(parts: &Parts, tokenizer: &Tokenizer, twin: &mut Twin, texts: &[String]) {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let want: Result<Vec<_>, _> = texts.iter().map(|text| twin.encode(text)).collect();
-    let got = tokenizer.encode_batch(&texts, Allowed::None);
+    let flat = tokenizer.encode_batch::<Vec<u32>>(&texts, Allowed::None, &());
+    let got = flat.map(|flat| flat.lists().map(<[u32]>::to_vec).collect::<Vec<_>>());
     assert_eq!(got.as_ref().ok(), want.as_ref().ok(), "in a batch: {}", about(parts));
 }
 
