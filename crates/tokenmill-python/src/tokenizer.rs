@@ -181,16 +181,7 @@ impl Tokenizer {
         allowed: AllowedArgument,
         column: Option<&str>,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
-        let Flat { ids, offsets } = self.encode_texts(texts, column, &allowed)?;
-        // Ends are where the ids of a text are used up: no number has to be narrowed.
-        let mut rest = ids.as_slice();
-        let list = |place: &[i64]| {
-            let count = usize::try_from(place[1] - place[0]).unwrap_or(0).min(rest.len());
-            let (now, later) = rest.split_at(count);
-            rest = later;
-            self.list(py, now)
-        };
-        offsets.windows(2).map(list).collect()
+        self.encode_texts(texts, column, &allowed)?.lists().map(|ids| self.list(py, ids)).collect()
     }
 
     #[pyo3(signature = (texts, allowed, column=None))]

@@ -267,7 +267,7 @@ fn after_an_error_everything_encodes_as_before() {
         {
             same(&parts, &tokenizer, &mut twin, text);
         }
-        let batch = tokenizer.encode_batch(&["ab", "z", "ab"], Allowed::None);
+        let batch = tokenizer.encode_batch::<Vec<u32>>(&["ab", "z", "ab"], Allowed::None, &());
         assert!(batch.unwrap_err().to_string().contains("0x7A"));
     }
 }

@@ -12,7 +12,7 @@ const PLACES: usize = 64;
 /// only lacks what was in use at that moment, and makes its own. A thread looks first where it put its value last: that one
 /// is in the caches of its core.
 #[derive(Debug)]
-pub(super) struct Spares<T>([AtomicPtr<T>; PLACES]);
+pub(super) struct Spares<T>(Box<[AtomicPtr<T>; PLACES]>);
 
 /// Every thread begins at another place.
 fn own_place() -> usize {
@@ -26,7 +26,7 @@ fn own_place() -> usize {
 
 impl<T> Default for Spares<T> {
     fn default() -> Self {
-        Spares([const { AtomicPtr::new(ptr::null_mut()) }; PLACES])
+        Spares(Box::new([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]))
     }
 }
 
@@ -76,7 +76,7 @@ impl<T: Default> Spares<T> {
 
 impl<T> Drop for Spares<T> {
     fn drop(&mut self) {
-        for place in &mut self.0 {
+        for place in self.0.iter_mut() {
             let value = std::mem::replace(place.get_mut(), ptr::null_mut());
             if !value.is_null() {
                 // SAFETY: `put` made it from a box, and nobody else is left who could take it.

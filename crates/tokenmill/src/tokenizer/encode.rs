@@ -39,6 +39,19 @@ pub struct Flat<O> {
     pub offsets: Vec<i64>,
 }
 
+impl<T> Flat<Vec<T>> {
+    /// The ids of each text.
+    pub fn lists(&self) -> impl Iterator<Item = &[T]> {
+        let mut rest = self.ids.as_slice();
+        self.offsets.windows(2).map(move |place| {
+            let count = usize::try_from(place[1] - place[0]).unwrap_or(0).min(rest.len());
+            let (list, later) = rest.split_at(count);
+            rest = later;
+            list
+        })
+    }
+}
+
 /// Work for one thread, in the order of the texts.
 #[derive(Debug)]
 enum Task {

@@ -160,8 +160,9 @@ proptest! {
             for allowed in [Allowed::None, Allowed::All] {
                 let flat = tokenizer.encode_batch::<Vec<u32>>(&texts, allowed, &()).unwrap();
                 prop_assert_eq!(flat.offsets.len(), texts.len() + 1);
-                for (text, place) in texts.iter().zip(flat.offsets.windows(2)) {
+                for ((text, place), list) in texts.iter().zip(flat.offsets.windows(2)).zip(flat.lists()) {
                     let want = tokenizer.encode_in_one_go(text, allowed);
+                    prop_assert_eq!(list, &want);
                     prop_assert_eq!(&flat.ids[place[0] as usize..place[1] as usize], &want);
                     let mut ids = vec![7];
                     tokenizer.encode(text, allowed, &mut ids).unwrap();
