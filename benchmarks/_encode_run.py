@@ -150,7 +150,7 @@ class Runner:
         if place is not None:
             unit = "block of 4,096 ids" if whole else "text"
             raise SystemExit(
-                f"{texts}, {name}: our ids differ from {reference}'s at {unit} {place}; no time counts"
+                f"{texts}, {name}: our ids are not those of {reference} at {unit} {place}; no time counts"
             )
         ours: list[str] = results[0]["digests"]
         return ours
@@ -205,7 +205,8 @@ def environment(one_thread: bool) -> dict[str, str]:
     """Of a worker. One that uses one thread also binds itself to one CPU: no pool gets round that."""
     kept = {key: value for key, value in os.environ.items() if key not in POOLS}
     settings = dict.fromkeys(POOLS, "1") if one_thread else {}
-    return kept | settings | {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+    fixed = {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return kept | settings | fixed
 
 
 def run_limited(command: list[str], environment: dict[str, str], limit: float) -> str:

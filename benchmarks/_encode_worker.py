@@ -51,6 +51,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     result["lists"] = getattr(encoder, mode.replace("-", "_")) is None
     seconds, cpu_seconds, ids = _timed(run)
     result |= {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak_mb()}
+    result["threads"] = thread_count()
     result["digests"] = digests(ids, mode)
     del ids
     if job["warm"]:
@@ -65,6 +66,12 @@ def _timed(run: Any) -> tuple[float, float, Any]:
     cpu_started, started = time.process_time(), time.perf_counter()
     ids = run()
     return time.perf_counter() - started, time.process_time() - cpu_started, ids
+
+
+def thread_count() -> int | None:
+    """Of this process now, the contender's pools included; None where the system does not tell."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else None
 
 
 def digests(result: Any, mode: str) -> list[str]:
