@@ -11,7 +11,7 @@
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
-use super::output::Output;
+use super::output::{Output, Room};
 use crate::prefetch::prefetch;
 use crate::zeroed::{Plain, Zeroed};
 use std::collections::HashMap;
@@ -26,8 +26,8 @@ const LONG: usize = 128;
 const MAX_BUCKETS: usize = 1 << 19;
 const MAX_PAIRS: usize = 1 << 17;
 const MAX_LONG: usize = 1 << 15;
-/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when three
-/// quarters are taken.
+/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when half
+/// of the places are taken (at three quarters one piece in five would be thrown out by others).
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
@@ -61,7 +61,7 @@ impl Became {
 
     /// Appends the ids, if they are known.
     #[inline(always)]
-    pub(super) fn push<O: Output>(self, ids: &mut O) -> bool {
+    pub(super) fn push(self, ids: &mut impl Room) -> bool {
         let count = (self.0 >> COUNT_AT) as usize;
         let known = count <= SHORT_IDS;
         if known {
@@ -213,7 +213,7 @@ impl PieceCache {
 
     /// Appends the ids of a piece of up to 15 bytes, if they are known and here. Fast where nearly all are.
     #[inline(always)]
-    pub(super) fn get_short<O: Output>(&self, key: u128, hash: u64, ids: &mut O) -> Result<(), Absent> {
+    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> Result<(), Absent> {
         let bucket = &self.short[place(hash, self.short.len())];
         let second = bucket.keys[1] == key;
         if second || bucket.keys[0] == key {
@@ -289,7 +289,7 @@ impl PieceCache {
     }
 
     fn put_short(&mut self, key: u128, became: Became) {
-        if self.num_short >= self.short.len() * 3 / 2 && self.short.len() < MAX_BUCKETS {
+        if self.num_short >= self.short.len() && self.short.len() < MAX_BUCKETS {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
@@ -349,7 +349,7 @@ mod tests {
         let secrets = cache.secrets();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.get_short(key, secrets.hash_short(key), &mut ids).is_ok()
+            cache.get_short(key, secrets.hash_short(key), &mut ids.room(4)).is_ok()
         } else {
             false
         };

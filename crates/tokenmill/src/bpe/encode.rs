@@ -99,17 +99,23 @@ impl BpeModel {
         while cutter.fill(&mut ends)? {
             let ends = ends.as_slice();
             batch.find_keys(text, start, ends, &scratch.cache);
-            ids.make_room(4 * ends.len());
             // In text that has been going on for a while, most batches have nothing new, and this is all.
             let mut at = 0;
+            let mut room = ids.room(4 * ends.len());
             while let Some(&end) = ends.get(at) {
-                if end - start > SHORT {
-                    self.encode_piece(&text[start..end], scratch, ids)?;
-                } else if let Err(absent) = scratch.cache.get_short(batch.keys[at], batch.hashes[at], ids) {
-                    if absent == Absent::Unknown {
-                        break;
+                let absent = if end - start <= SHORT {
+                    scratch.cache.get_short(batch.keys[at], batch.hashes[at], &mut room).err()
+                } else {
+                    Some(Absent::Elsewhere)
+                };
+                match absent {
+                    None => {}
+                    Some(Absent::Unknown) => break,
+                    Some(Absent::Elsewhere) => {
+                        drop(room);
+                        self.encode_piece(&text[start..end], scratch, ids)?;
+                        room = ids.room(4 * (ends.len() - at));
                     }
-                    self.encode_piece(&text[start..end], scratch, ids)?;
                 }
                 (at, start) = (at + 1, end);
             }
@@ -119,8 +125,10 @@ impl BpeModel {
             let missing = batch.look_up(at..ends.len(), &scratch.cache);
             self.encode_missing(missing, &mut batch, &mut scratch.cache);
             for (&end, became) in ends.iter().zip(&batch.became).skip(at) {
-                if !became.push(ids) {
+                if !became.push(&mut room) {
+                    drop(room);
                     self.encode_piece(&text[start..end], scratch, ids)?;
+                    room = ids.room(4 * ends.len());
                 }
                 start = end;
             }
@@ -206,7 +214,7 @@ impl BpeModel {
             let part = &piece[start..end];
             let found = part.len() <= SHORT && {
                 let key = key::short(piece, start, part.len(), Kind::Part);
-                cache.get_short(key, cache.secrets().hash_short(key), tokens).is_ok()
+                cache.get_short(key, cache.secrets().hash_short(key), &mut tokens.room(4)).is_ok()
             };
             if !found {
                 part_tokens.clear();

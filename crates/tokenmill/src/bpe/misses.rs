@@ -11,7 +11,7 @@ use super::merge::Scan;
 use super::pairs::Sought;
 
 /// So many pieces are merged in turn.
-const IN_TURN: usize = 8;
+const IN_TURN: usize = 16;
 
 /// Places for the bytes of a short piece.
 const PLACES: usize = SHORT + 1;

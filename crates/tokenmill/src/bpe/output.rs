@@ -27,14 +27,94 @@ pub trait Output: Default + Send {
     /// that it is called in.
     fn push_parts(&mut self, parts: Vec<Self>);
 
-    /// Makes room for this many ids more, so that pushing need not.
-    fn make_room(&mut self, additional: usize);
+    /// Room for some ids, which are the output's when it is dropped.
+    type Room<'a>: Room
+    where
+        Self: 'a;
 
-    /// Appends the first `count` of four ids of 32 bits each, the first in the lowest bits. `count` is at most 4.
-    fn push_four(&mut self, ids: u128, count: usize);
+    /// Makes room for that many ids.
+    fn room(&mut self, ids: usize) -> Self::Room<'_>;
+
+    /// Allocates for that many ids more.
+    fn make_room(&mut self, ids: usize) {
+        drop(self.room(ids));
+    }
 
     /// Appends ids.
     fn push_all(&mut self, ids: &[u32]);
+}
+
+/// Takes ids while its length is in a register: a length in memory that every piece reads and writes costs as much as all
+/// else that a known piece does.
+pub trait Room {
+    /// Appends the first `count` of four ids of 32 bits each, the first in the lowest bits. `count` is at most 4.
+    fn push_four(&mut self, ids: u128, count: usize);
+}
+
+/// Room in a vector.
+#[derive(Debug)]
+pub struct VecRoom<'a, T> {
+    vec: &'a mut Vec<T>,
+    /// Of `vec`: where it begins, how many are in it with those pushed here, and how many it has room for.
+    start: *mut T,
+    len: usize,
+    capacity: usize,
+}
+
+impl<'a, T> VecRoom<'a, T> {
+    fn new(vec: &'a mut Vec<T>, additional: usize) -> VecRoom<'a, T> {
+        vec.reserve(additional);
+        VecRoom { start: vec.as_mut_ptr(), len: vec.len(), capacity: vec.capacity(), vec }
+    }
+
+    /// Where the next four may be written, of which `count` <= 4 count.
+    #[inline(always)]
+    fn four(&mut self, count: usize) -> *mut T {
+        if self.capacity - self.len < 4 {
+            self.grow();
+        }
+        // SAFETY: there is room for four more, so this is inside the vector's memory.
+        let place = unsafe { self.start.add(self.len) };
+        self.len += count.min(4);
+        place
+    }
+
+    /// Less room was asked for than is needed.
+    #[cold]
+    fn grow(&mut self) {
+        // SAFETY: that many have been written.
+        unsafe { self.vec.set_len(self.len) };
+        self.vec.reserve(4);
+        (self.start, self.capacity) = (self.vec.as_mut_ptr(), self.vec.capacity());
+    }
+}
+
+impl<T> Drop for VecRoom<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: that many have been written.
+        unsafe { self.vec.set_len(self.len) };
+    }
+}
+
+impl Room for VecRoom<'_, u32> {
+    #[inline(always)]
+    fn push_four(&mut self, ids: u128, count: usize) {
+        let place = self.four(count);
+        // SAFETY: room for four ids. All are written, as one store takes less time than a loop that ends nobody knows where.
+        unsafe { place.cast::<[u8; 16]>().write_unaligned(four(ids)) };
+    }
+}
+
+impl Room for VecRoom<'_, u16> {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the caller's vocabulary has 16-bit ids")]
+    fn push_four(&mut self, ids: u128, count: usize) {
+        let place = self.four(count);
+        let ids = [0, 32, 64, 96].map(|shift| (ids >> shift) as u16);
+        // SAFETY: room for four ids.
+        unsafe { place.cast::<[u16; 4]>().write_unaligned(ids) };
+    }
 }
 
 /// As they lie in memory.
@@ -63,23 +143,11 @@ impl Output for Vec<u32> {
         append(self, parts);
     }
 
-    #[inline]
-    fn make_room(&mut self, additional: usize) {
-        Vec::reserve(self, additional);
-    }
+    type Room<'a> = VecRoom<'a, u32>;
 
-    #[inline(always)]
-    fn push_four(&mut self, ids: u128, count: usize) {
-        let len = self.len();
-        if self.capacity() - len < 4 {
-            Vec::reserve(self, 4);
-        }
-        // SAFETY: there is room for four more, of which `count` <= 4 are kept; all four are written, as one store takes
-        // less time than a loop that ends nobody knows where.
-        unsafe {
-            self.as_mut_ptr().add(len).cast::<[u8; 16]>().write_unaligned(four(ids));
-            self.set_len(len + count.min(4));
-        }
+    #[inline]
+    fn room(&mut self, ids: usize) -> VecRoom<'_, u32> {
+        VecRoom::new(self, ids)
     }
 
     #[inline]
@@ -101,24 +169,11 @@ impl Output for Vec<u16> {
         append(self, parts);
     }
 
-    #[inline]
-    fn make_room(&mut self, additional: usize) {
-        Vec::reserve(self, additional);
-    }
+    type Room<'a> = VecRoom<'a, u16>;
 
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the caller's vocabulary has 16-bit ids")]
-    fn push_four(&mut self, ids: u128, count: usize) {
-        let len = self.len();
-        if self.capacity() - len < 4 {
-            Vec::reserve(self, 4);
-        }
-        // SAFETY: as for 32 bits.
-        unsafe {
-            let ids = [0, 32, 64, 96].map(|shift| (ids >> shift) as u16);
-            self.as_mut_ptr().add(len).cast::<[u16; 4]>().write_unaligned(ids);
-            self.set_len(len + count.min(4));
-        }
+    #[inline]
+    fn room(&mut self, ids: usize) -> VecRoom<'_, u16> {
+        VecRoom::new(self, ids)
     }
 
     #[inline]
@@ -144,17 +199,23 @@ impl Output for Count {
         self.0 += parts.iter().map(|part| part.0).sum::<usize>();
     }
 
-    #[inline]
-    fn make_room(&mut self, _: usize) {}
+    type Room<'a> = &'a mut Count;
 
-    #[inline(always)]
-    fn push_four(&mut self, _: u128, count: usize) {
-        self.0 += count;
+    #[inline]
+    fn room(&mut self, _: usize) -> &mut Count {
+        self
     }
 
     #[inline]
     fn push_all(&mut self, ids: &[u32]) {
         self.0 += ids.len();
+    }
+}
+
+impl Room for &mut Count {
+    #[inline(always)]
+    fn push_four(&mut self, _: u128, count: usize) {
+        self.0 += count;
     }
 }
 
@@ -194,7 +255,7 @@ mod tests {
         let mut out = O::default();
         for (ids, count) in groups {
             let four = ids.iter().rev().fold(0, |four, id| four << 32 | u128::from(*id));
-            out.push_four(four, *count);
+            out.room(if *count % 2 == 0 { 0 } else { 4 }).push_four(four, *count);
             out.push_all(&ids[..*count]);
         }
         out

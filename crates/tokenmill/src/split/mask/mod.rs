@@ -33,7 +33,7 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// A batch is full at this many: their keys and places stay in the L1 cache, and the loads of a batch overlap.
-    const ENOUGH: usize = 128;
+    const ENOUGH: usize = 512;
 
     /// A window more, and what is written beyond it.
     pub(crate) const MOST: usize = Ends::ENOUGH + 2 * WINDOW;
