@@ -70,6 +70,7 @@ impl Bridges {
 }
 
 /// See [`Bridges::cuts`].
+#[derive(Clone)]
 pub(super) struct Cuts<'a> {
     bridges: &'a Bridges,
     piece: &'a [u8],

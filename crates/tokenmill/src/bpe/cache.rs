@@ -205,7 +205,7 @@ impl PieceCache {
         prefetch(&self.short[place(hash, self.short.len())]);
     }
 
-    /// Asks for the first cache line that `get_medium` will read.
+    /// Asks for the first cache line that `find_medium` will read.
     #[inline(always)]
     pub(super) fn prefetch_medium(&self, hash: u64) {
         prefetch(&self.medium[place(hash, self.medium.len())]);
@@ -232,14 +232,15 @@ impl PieceCache {
         if second | (bucket.keys[0] == key) { found } else { Became::UNKNOWN }
     }
 
-    /// Appends the ids of a piece of up to 32 bytes.
+    /// Appends the ids of a piece of up to 32 bytes that is not among the short ones, if they are known.
     #[inline]
-    pub(super) fn get_medium<O: Output>(&self, key: &Medium, hash: u64, ids: &mut O) -> bool {
-        let pair = &self.medium[place(hash, self.medium.len())];
-        pair.find(key).map(|found| ids.push_all(found)).is_some()
+    pub(super) fn find_medium<O: Output>(&self, piece: &[u8], kind: Kind, ids: &mut O) -> bool {
+        let key = Medium::of(piece, kind);
+        let pair = &self.medium[place(self.secrets.hash_medium(&key), self.medium.len())];
+        pair.find(&key).map(|found| ids.push_all(found)).is_some()
     }
 
-    /// Appends the ids of a longer piece.
+    /// Appends the ids of a longer piece, or of one with more ids than the others have.
     pub(super) fn get_long<O: Output>(&self, piece: &[u8], ids: &mut O) -> bool {
         piece.len() <= LONG && self.long.get(piece).map(|known| ids.push_all(known)).is_some()
     }
@@ -353,9 +354,8 @@ mod tests {
         } else {
             false
         };
-        let key = Medium::of(&piece[..piece.len().min(MEDIUM)], kind);
         let found = found
-            || piece.len() <= MEDIUM && cache.get_medium(&key, secrets.hash_medium(&key), &mut ids)
+            || piece.len() <= MEDIUM && cache.find_medium(piece, kind, &mut ids)
             || kind == Kind::Whole && cache.get_long(piece, &mut ids);
         found.then_some(ids)
     }

@@ -6,6 +6,7 @@
 //! ```
 
 use super::BpeModel;
+use super::bridge::Cuts;
 use super::cache::{Absent, Became, PieceCache};
 use super::key::{self, Kind, MEDIUM, Medium, SHORT};
 use super::merge::{MergeBuffers, merge};
@@ -24,7 +25,24 @@ pub(super) struct Scratch {
     /// What a piece that was not in the cache becomes.
     tokens: Vec<u32>,
     part: Vec<u32>,
+    parts: Vec<Part>,
     buffers: MergeBuffers,
+}
+
+/// A part of a long piece: where it ends, and its key and hash if it is short.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    end: usize,
+    key: u128,
+    hash: u64,
+}
+
+/// What it takes to encode parts: of a `Scratch`, without the list that they are added to.
+struct Parts<'a> {
+    cache: &'a mut PieceCache,
+    found: &'a mut Vec<Part>,
+    tokens: &'a mut Vec<u32>,
+    buffers: &'a mut MergeBuffers,
 }
 
 /// What is found out about the pieces of a batch before their ids are stored.
@@ -168,19 +186,17 @@ impl BpeModel {
     /// The way of a piece that is longer, or has more ids than the cache of short ones holds.
     #[inline(never)]
     fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
-        let Scratch { cache, tokens, part, buffers } = scratch;
-        let key = (piece.len() <= MEDIUM).then(|| Medium::of(piece, Kind::Whole));
-        if key.is_some_and(|key| cache.get_medium(&key, cache.secrets().hash_medium(&key), ids))
-            || cache.get_long(piece, ids)
-        {
+        let Scratch { cache, tokens, part, parts, buffers } = scratch;
+        if piece.len() <= MEDIUM && cache.find_medium(piece, Kind::Whole, ids) || cache.get_long(piece, ids) {
             return Ok(());
         }
         tokens.clear();
         if piece.len() >= BRIDGED && !piece.is_ascii() {
-            let mut cuts = self.bridges().cuts(piece);
-            if let Some(first) = cuts.next() {
+            let cuts = self.bridges().cuts(piece);
+            if cuts.clone().next().is_some() {
                 // No token bridges the cut, so the piece is none. Sentences do not come again, but their parts do.
-                self.encode_parts(piece, first, cuts, cache, tokens, part, buffers)?;
+                let parts = Parts { cache, found: parts, tokens: part, buffers };
+                self.encode_parts(piece, cuts, parts, tokens)?;
                 cache.put(piece, Kind::Whole, tokens);
                 ids.push_all(tokens);
                 return Ok(());
@@ -197,31 +213,34 @@ impl BpeModel {
         Ok(())
     }
 
-    /// Appends the tokens of a piece by way of the parts between its cuts.
-    #[expect(clippy::too_many_arguments, reason = "the parts of `Scratch`, which are borrowed apart")]
-    fn encode_parts(
-        &self,
-        piece: &[u8],
-        first: usize,
-        cuts: impl Iterator<Item = usize>,
-        cache: &mut PieceCache,
-        tokens: &mut Vec<u32>,
-        part_tokens: &mut Vec<u32>,
-        buffers: &mut MergeBuffers,
-    ) -> Result<()> {
+    /// Appends the tokens of a piece by way of the parts between its cuts,
+    fn encode_parts(&self, piece: &[u8], cuts: Cuts<'_>, parts: Parts<'_>, tokens: &mut Vec<u32>) -> Result<()> {
+        let Parts { cache, found, tokens: part_tokens, buffers } = parts;
+        // As with the pieces of a text: ask for all cache lines before the first is needed.
         let mut start = 0;
-        for end in [first].into_iter().chain(cuts).chain([piece.len()]) {
+        for end in cuts.chain([piece.len()]) {
+            let key = match end - start {
+                length @ ..=SHORT => key::short(piece, start, length, Kind::Part),
+                _ => key::NONE,
+            };
+            let hash = cache.secrets().hash_short(key);
+            cache.prefetch_short(hash);
+            found.push(Part { end, key, hash });
+            start = end;
+        }
+        start = 0;
+        for Part { end, key, hash } in found.drain(..) {
             let part = &piece[start..end];
-            let found = part.len() <= SHORT && {
-                let key = key::short(piece, start, part.len(), Kind::Part);
-                cache.get_short(key, cache.secrets().hash_short(key), &mut tokens.room(4)).is_ok()
+            let short = cache.get_short(key, hash, &mut tokens.room(4));
+            let found = match short {
+                Ok(()) => true,
+                Err(Absent::Unknown) if part.len() <= SHORT => false,
+                Err(_) => part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens),
             };
             if !found {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;
-                if part.len() <= SHORT {
-                    cache.put(part, Kind::Part, part_tokens);
-                }
+                cache.put(part, Kind::Part, part_tokens);
                 tokens.extend_from_slice(part_tokens);
             }
             start = end;
