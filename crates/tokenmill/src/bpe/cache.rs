@@ -112,7 +112,7 @@ impl Pair {
     /// Whether there is one piece that takes both lines.
     #[inline(always)]
     fn is_large(&self) -> bool {
-        self.0[8] >> COUNT_SHIFT > SMALL_IDS as u32
+        (self.0[8] >> COUNT_SHIFT) as usize > SMALL_IDS
     }
 
     #[inline(always)]
@@ -136,8 +136,7 @@ impl Pair {
                 *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
             }
         }
-        // At most 23.
-        words[8] = key.length | (ids.len() as u32) << COUNT_SHIFT;
+        words[8] = key.length | count_of(ids) << COUNT_SHIFT;
         words[9..9 + ids.len()].copy_from_slice(ids);
         if ids.len() <= SMALL_IDS && !old.is_large() {
             words[16..].copy_from_slice(&old.0[..16]);
@@ -331,6 +330,11 @@ impl PieceCache {
         let place = place(self.secrets.hash_medium(key), self.medium.len());
         self.medium[place].insert(key, ids);
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most 23 ids")]
+fn count_of(ids: &[u32]) -> u32 {
+    ids.len() as u32
 }
 
 /// Tables have a power of two of places; the high bits of a product are its best.

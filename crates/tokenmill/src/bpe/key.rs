@@ -89,12 +89,12 @@ pub(super) struct Medium {
 impl Medium {
     /// The key of `piece`: also of one of up to 15 bytes, which has more ids than the cache of short ones holds.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 32 bytes")]
     pub(super) fn of(piece: &[u8], kind: Kind) -> Medium {
         let ends = match (piece.first_chunk::<16>(), piece.last_chunk::<16>()) {
             (Some(first), Some(last)) => [u128::from_le_bytes(*first), u128::from_le_bytes(*last)],
             _ => [short(piece, 0, piece.len(), kind), 0],
         };
-        // At most 32.
         Medium { ends, length: piece.len() as u32 | kind as u32 }
     }
 }
@@ -112,6 +112,7 @@ impl Secrets {
 
     /// A folded multiplication: every bit of the key reaches every bit of the sum.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
     fn mix(self, seed: u64, key: u128) -> u64 {
         let product = u128::from(key as u64 ^ seed) * u128::from((key >> 64) as u64 ^ self.0[1]);
         product as u64 ^ (product >> 64) as u64

@@ -90,6 +90,7 @@ impl<const N: usize> Scan<N> {
 
     /// Makes the best merge and gives the pairs with new ranks, which the caller must find and set; `None` if nothing merges.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`rank_at` reversed")]
     pub(super) fn merge_best(&mut self, pairs: &PairTable) -> Option<[Made; 2]> {
         let best = least(&self.ranked);
         if best == NOTHING {
@@ -145,8 +146,12 @@ const NOTHING: i32 = i32::MAX;
 const MAX_RANKS: u64 = (i32::MAX as u64 + 1) / SCAN_LIMIT as u64 - 1;
 
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "ranks are below `MAX_RANKS`, places below `N`"
+)]
 fn rank_at<const N: usize>(rank: u32, place: usize) -> i32 {
-    // In range: ranks are below `MAX_RANKS`, places below `N`.
     if rank == NEVER { NOTHING } else { (rank as usize * N + place) as i32 }
 }
 

@@ -119,13 +119,13 @@ impl Room for VecRoom<'_, u16> {
 
 /// As they lie in memory.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are taken")]
 fn four(ids: u128) -> [u8; 16] {
     if cfg!(target_endian = "little") {
         return ids.to_le_bytes();
     }
     let mut bytes = [0; 16];
     for (bytes, shift) in bytes.chunks_exact_mut(4).zip([0, 32, 64, 96]) {
-        // 32 bits.
         bytes.copy_from_slice(&((ids >> shift) as u32).to_ne_bytes());
     }
     bytes

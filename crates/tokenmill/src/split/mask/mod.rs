@@ -132,7 +132,6 @@ impl Level {
 pub(crate) fn fill(scanner: Scanner, level: Level, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
     match level {
         Level::Scalar => scan(text, start, ends, usize::MAX, |text, start| scanner.piece_end(text, start)),
-        // SAFETY: SSE2 belongs to every x86-64 processor; the other levels are only given where the processor has them.
         #[cfg(target_arch = "x86_64")]
         Level::Sse2 => fill_with::<block::Sse2>(scanner, text, start, ends),
         // SAFETY: `Level::available` lists this level only on a processor that has these features.
@@ -161,13 +160,7 @@ fn fill_avx512(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut
 #[inline(always)]
 fn fill_with<B: Block>(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
     match scanner {
-        Scanner::Gpt2 => windows::<B>(
-            text,
-            start,
-            ends,
-            |masks, text, start| gpt2::starts(masks, text, start),
-            |text, start| super::gpt2::piece_end(text, start),
-        ),
+        Scanner::Gpt2 => windows::<B>(text, start, ends, gpt2::starts, super::gpt2::piece_end),
         Scanner::Gpt4(rules) => windows::<B>(
             text,
             start,
@@ -175,13 +168,7 @@ fn fill_with<B: Block>(scanner: Scanner, text: ClassedText<'_>, start: usize, en
             |masks, text, start| gpt4::starts(masks, text, start, rules),
             |text, start| super::gpt4::piece_end(text, start, rules),
         ),
-        Scanner::Gpt4o => windows::<B>(
-            text,
-            start,
-            ends,
-            |masks, text, start| gpt4o::starts(masks, text, start),
-            |text, start| super::gpt4o::piece_end(text, start),
-        ),
+        Scanner::Gpt4o => windows::<B>(text, start, ends, gpt4o::starts, super::gpt4o::piece_end),
     }
 }
 

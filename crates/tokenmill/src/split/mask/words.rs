@@ -12,9 +12,9 @@ pub(super) fn bit(place: u32) -> u64 {
 
 /// Length of the contraction at the apostrophe `at` of the window.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 3 bytes")]
 pub(super) fn contraction(text: ClassedText<'_>, position: usize, at: u32, fold: bool) -> Option<u32> {
     let start = position + at as usize;
-    // At most 3 bytes.
     common::contraction(text.bytes(), start, fold).map(|end| (end - start) as u32)
 }
 
