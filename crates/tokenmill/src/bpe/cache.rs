@@ -12,20 +12,69 @@
 
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::output::{Output, Room};
+use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
 use crate::zeroed::{Plain, Zeroed};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 const SHORT_IDS: usize = 4;
 const MEDIUM_IDS: usize = 23;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
 
-/// Most memory of one cache, which one thread uses at a time: 32 MiB of short pieces (a million), 16 MiB of medium ones
-/// (262,144) and at most 16 MiB of long ones (32,768, with their allocations).
-const MAX_BUCKETS: usize = 1 << 19;
-const MAX_PAIRS: usize = 1 << 17;
-const MAX_LONG: usize = 1 << 15;
+/// The variable that sets how much memory the cache of one thread may take, in MiB.
+pub const CACHE_VARIABLE: &str = "TOKENMILL_CACHE_MIB";
+
+/// A million short pieces in 32 MiB, 131,072 pairs of medium ones in 16 MiB, and 16,384 long ones, which with their
+/// allocations take 1 KiB at most.
+const DEFAULT_MIB: usize = 64;
+
+/// How large the tables of one cache may grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    buckets: usize,
+    pairs: usize,
+    long: usize,
+}
+
+impl Limits {
+    /// Half of the memory for short pieces, a quarter each for the others.
+    fn of(mib: usize) -> Limits {
+        let bytes = mib << 20;
+        let at_most = |count: usize| 1 << count.ilog2();
+        Limits {
+            buckets: at_most(bytes / 2 / size_of::<Bucket>()),
+            pairs: at_most(bytes / 4 / size_of::<Pair>()),
+            long: bytes / 4 / 1024,
+        }
+    }
+
+    /// Of this process.
+    fn get() -> Limits {
+        static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::of(requested_mib().unwrap_or(DEFAULT_MIB)));
+        *LIMITS
+    }
+}
+
+/// What the environment asks for.
+fn requested_mib() -> Result<usize> {
+    match std::env::var(CACHE_VARIABLE) {
+        Err(_) => Ok(DEFAULT_MIB),
+        Ok(text) => match text.trim().parse() {
+            Ok(mib @ 1..=65_536) => Ok(mib),
+            _ => Err(Error::value(format!(
+                "{CACHE_VARIABLE}={text:?} is not a size in MiB; set it to a number from 1 to 65536 (default {DEFAULT_MIB})"
+            ))),
+        },
+    }
+}
+
+/// Refuses a value of the variable that is no size, before a cache is made by it.
+pub(super) fn check_variable() -> Result<()> {
+    requested_mib().map(drop)
+}
+
 /// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when half
 /// of the places are taken (at three quarters one piece in five would be thrown out by others).
 const FIRST_BUCKETS: usize = 1 << 12;
@@ -165,6 +214,7 @@ pub(super) enum Absent {
 /// The cache of one thread and one tokenizer.
 pub(super) struct PieceCache {
     secrets: Secrets,
+    limits: Limits,
     short: Zeroed<Bucket>,
     num_short: usize,
     medium: Zeroed<Pair>,
@@ -176,6 +226,7 @@ impl Default for PieceCache {
     fn default() -> Self {
         PieceCache {
             secrets: Secrets::default(),
+            limits: Limits::get(),
             short: Zeroed::new(FIRST_BUCKETS),
             num_short: 0,
             medium: Zeroed::new(FIRST_PAIRS),
@@ -212,7 +263,7 @@ impl PieceCache {
 
     /// Appends the ids of a piece of up to 15 bytes, if they are known and here. Fast where nearly all are.
     #[inline(always)]
-    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> Result<(), Absent> {
+    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> std::result::Result<(), Absent> {
         let bucket = &self.short[place(hash, self.short.len())];
         let second = bucket.keys[1] == key;
         if second || bucket.keys[0] == key {
@@ -281,7 +332,7 @@ impl PieceCache {
     /// Remembers what a longer piece became, if it is not too long.
     pub(super) fn put_long(&mut self, piece: &[u8], became: &[u32]) {
         if piece.len() <= LONG {
-            if self.long.len() >= MAX_LONG {
+            if self.long.len() >= self.limits.long {
                 self.long.clear();
             }
             self.long.insert(piece.into(), became.into());
@@ -289,7 +340,7 @@ impl PieceCache {
     }
 
     fn put_short(&mut self, key: u128, became: Became) {
-        if self.num_short >= self.short.len() && self.short.len() < MAX_BUCKETS {
+        if self.num_short >= self.short.len() && self.short.len() < self.limits.buckets {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
@@ -315,7 +366,7 @@ impl PieceCache {
     }
 
     fn put_medium(&mut self, key: &Medium, became: &[u32]) {
-        if self.num_medium >= self.medium.len() && self.medium.len() < MAX_PAIRS {
+        if self.num_medium >= self.medium.len() && self.medium.len() < self.limits.pairs {
             let larger = Zeroed::new(self.medium.len() * 2);
             let old = std::mem::replace(&mut self.medium, larger);
             for (key, ids) in old.iter().flat_map(Pair::entries) {
@@ -389,7 +440,9 @@ mod tests {
                 cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 8]);
             }
         }
-        assert_eq!((cache.short.len(), cache.medium.len()), (MAX_BUCKETS, MAX_PAIRS));
+        let limits = Limits::of(DEFAULT_MIB);
+        assert_eq!((cache.short.len(), cache.medium.len()), (limits.buckets, limits.pairs));
+        assert_eq!(limits, Limits { buckets: 1 << 19, pairs: 1 << 17, long: 1 << 14 });
         let newest = 3_u32 << 20;
         let found = (newest - 1000..newest).filter(|number| get(&cache, &number.to_le_bytes(), Kind::Whole).is_some());
         assert!(found.count() > 990);

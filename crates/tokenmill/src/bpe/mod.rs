@@ -65,6 +65,7 @@ impl BpeModel {
     /// Checks that the parts fit together. `whole_pieces`: a piece that is a token is that token, whatever the
     /// merges say (tiktoken always, Hugging Face's `ignore_merges`).
     pub fn new(pattern: Pattern, vocab: Vocab, merges: Merges, whole_pieces: bool) -> Result<BpeModel> {
+        cache::check_variable()?;
         let byte_ids = Box::new(byte_ids(&vocab));
         let pairs = match &merges {
             Merges::List(list) => {
