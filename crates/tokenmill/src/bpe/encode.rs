@@ -27,6 +27,8 @@ pub(super) struct Scratch {
     part: Vec<u32>,
     parts: Vec<Part>,
     buffers: MergeBuffers,
+    /// 40 kB that need not be cleared for every short text; away while a text is encoded.
+    batch: Option<Box<Batch>>,
 }
 
 /// A part of a long piece: where it ends, and its key and hash if it is short.
@@ -46,30 +48,38 @@ struct Parts<'a> {
 }
 
 /// What is found out about the pieces of a batch before their ids are stored.
+#[derive(Debug)]
 struct Batch {
+    ends: Ends,
     /// [`key::NONE`] for longer pieces.
     keys: [u128; Ends::MOST],
     hashes: [u64; Ends::MOST],
     became: [Became; Ends::MOST],
-    /// Numbers of the short pieces that are new.
+    /// Numbers of the short pieces that are new,
     missing: [usize; Ends::MOST],
+    /// and the tokens that they may be.
+    guesses: [Option<u32>; Ends::MOST],
 }
 
-impl Batch {
-    fn new() -> Batch {
+impl Default for Batch {
+    fn default() -> Batch {
         Batch {
+            ends: Ends::new(),
             keys: [0; Ends::MOST],
             hashes: [0; Ends::MOST],
             became: [Became::UNKNOWN; Ends::MOST],
             missing: [0; Ends::MOST],
+            guesses: [None; Ends::MOST],
         }
     }
+}
 
+impl Batch {
     /// The keys of the pieces. Their cache lines are asked for before the first is needed: the loads overlap.
     #[inline(always)]
-    fn find_keys(&mut self, text: &[u8], mut start: usize, ends: &[usize], cache: &PieceCache) {
+    fn find_keys(&mut self, text: &[u8], mut start: usize, cache: &PieceCache) {
         let secrets = cache.secrets();
-        for ((end, key), hash) in ends.iter().zip(&mut self.keys).zip(&mut self.hashes) {
+        for ((end, key), hash) in self.ends.as_slice().iter().zip(&mut self.keys).zip(&mut self.hashes) {
             let length = end - start;
             if length <= SHORT {
                 *key = key::short(text, start, length, Kind::Whole);
@@ -109,59 +119,72 @@ impl BpeModel {
     }
 
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+        let mut batch = scratch.batch.take().unwrap_or_default();
         let mut cutter = self.pattern.cutter(text);
-        let text = text.as_bytes();
-        let mut ends = Ends::new();
-        let mut batch = Batch::new();
         let mut start = 0;
-        while cutter.fill(&mut ends)? {
-            let ends = ends.as_slice();
-            batch.find_keys(text, start, ends, &scratch.cache);
-            // In text that has been going on for a while, most batches have nothing new, and this is all.
-            let mut at = 0;
-            let mut room = ids.room(4 * ends.len());
-            while let Some(&end) = ends.get(at) {
-                let absent = if end - start <= SHORT {
-                    scratch.cache.get_short(batch.keys[at], batch.hashes[at], &mut room).err()
-                } else {
-                    Some(Absent::Elsewhere)
-                };
-                match absent {
-                    None => {}
-                    Some(Absent::Unknown) => break,
-                    Some(Absent::Elsewhere) => {
-                        drop(room);
-                        self.encode_piece(&text[start..end], scratch, ids)?;
-                        room = ids.room(4 * (ends.len() - at));
-                    }
-                }
-                (at, start) = (at + 1, end);
-            }
-            if at == ends.len() {
-                continue;
-            }
-            let missing = batch.look_up(at..ends.len(), &scratch.cache);
-            self.encode_missing(missing, &mut batch, &mut scratch.cache);
-            for (&end, became) in ends.iter().zip(&batch.became).skip(at) {
-                if !became.push(&mut room) {
+        while cutter.fill(&mut batch.ends)? {
+            batch.find_keys(text.as_bytes(), start, &scratch.cache);
+            start = self.encode_batch(text.as_bytes(), start, &mut batch, scratch, ids)?;
+        }
+        scratch.batch = Some(batch);
+        Ok(())
+    }
+
+    /// Appends the ids of the batch of pieces that begins at `start`; gives its end.
+    #[inline(always)]
+    fn encode_batch<O: Output>(
+        &self,
+        text: &[u8],
+        mut start: usize,
+        batch: &mut Batch,
+        scratch: &mut Scratch,
+        ids: &mut O,
+    ) -> Result<usize> {
+        let count = batch.ends.as_slice().len();
+        // In text that has been going on for a while, most batches have nothing new, and this is all.
+        let mut at = 0;
+        let mut room = ids.room(4 * count);
+        while at < count {
+            let end = batch.ends.as_slice()[at];
+            let absent = if end - start <= SHORT {
+                scratch.cache.get_short(batch.keys[at], batch.hashes[at], &mut room).err()
+            } else {
+                Some(Absent::Elsewhere)
+            };
+            match absent {
+                None => {}
+                Some(Absent::Unknown) => break,
+                Some(Absent::Elsewhere) => {
                     drop(room);
                     self.encode_piece(&text[start..end], scratch, ids)?;
-                    room = ids.room(4 * ends.len());
+                    room = ids.room(4 * (count - at));
                 }
-                start = end;
             }
+            (at, start) = (at + 1, end);
         }
-        Ok(())
+        if at == count {
+            return Ok(start);
+        }
+        let missing = batch.look_up(at..count, &scratch.cache);
+        self.encode_missing(missing, batch, &mut scratch.cache);
+        for (&end, became) in batch.ends.as_slice().iter().zip(&batch.became).skip(at) {
+            if !became.push(&mut room) {
+                drop(room);
+                self.encode_piece(&text[start..end], scratch, ids)?;
+                room = ids.room(4 * count);
+            }
+            start = end;
+        }
+        Ok(start)
     }
 
     /// The short pieces of a batch that are not in the cache.
     #[inline(never)]
     fn encode_missing(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
-        let Batch { keys, became, missing, .. } = batch;
+        let Batch { keys, became, missing, guesses, .. } = batch;
         let mut rest = count;
         if self.whole_pieces {
             // Each sweep asks for what the next one reads.
-            let mut guesses = [None; Ends::MOST];
             let missing_keys = || missing[..count].iter().map(|&at| keys[at]);
             missing_keys().for_each(|key| self.vocab.prefetch_slot(key));
             for (guess, key) in guesses.iter_mut().zip(missing_keys()) {
@@ -186,7 +209,7 @@ impl BpeModel {
     /// The way of a piece that is longer, or has more ids than the cache of short ones holds.
     #[inline(never)]
     fn encode_piece<O: Output>(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut O) -> Result<()> {
-        let Scratch { cache, tokens, part, parts, buffers } = scratch;
+        let Scratch { cache, tokens, part, parts, buffers, .. } = scratch;
         if piece.len() <= MEDIUM && cache.find_medium(piece, Kind::Whole, ids) || cache.get_long(piece, ids) {
             return Ok(());
         }
