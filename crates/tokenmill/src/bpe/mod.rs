@@ -6,6 +6,7 @@
 
 mod cache;
 mod encode;
+mod last_merge;
 mod merge;
 mod pairs;
 pub mod train;
