@@ -34,6 +34,39 @@ impl ByteMap {
         self.search(self.hash(bytes), |number| string(number) == bytes).ok()
     }
 
+    /// Gives each string its number. A string that has one keeps it: `repeated` is called with that and with the one it
+    /// is not given.
+    ///
+    /// Lookups wait for memory; so places are asked for some strings ahead.
+    pub(crate) fn insert_all<'a>(
+        &mut self,
+        strings: impl Iterator<Item = (u32, &'a [u8])>,
+        string: impl Fn(u32) -> &'a [u8],
+        mut repeated: impl FnMut(u32, u32),
+    ) {
+        const BATCH: usize = 16;
+        let mut strings = strings.map(|(number, bytes)| (number, bytes, 0));
+        let mut batch = [(0, [].as_slice(), 0); BATCH];
+        loop {
+            let mut count = 0;
+            // The batch first: the other way round, the string behind a full batch would be lost.
+            for (slot, entry) in batch.iter_mut().zip(strings.by_ref()) {
+                *slot = entry;
+                slot.2 = self.hash(slot.1);
+                self.prefetch(slot.2);
+                count += 1;
+            }
+            for (number, bytes, hash) in &batch[..count] {
+                if let Some(first) = self.insert_hashed(*hash, *number, |number| string(number) == *bytes) {
+                    repeated(first, *number);
+                }
+            }
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
     /// [`ByteMap::find`] by the [`short_key`] of the string, which `same` compares.
     #[inline]
     pub(crate) fn find_short(&self, key: u128, same: impl Fn(u32) -> bool) -> Option<u32> {
@@ -43,24 +76,21 @@ impl ByteMap {
     /// Asks for the cache line that [`ByteMap::find_short`] will read first.
     #[inline]
     pub(crate) fn prefetch_short(&self, key: u128) {
-        prefetch(&self.slots[self.place(self.hash_short(key))]);
+        self.prefetch(self.hash_short(key));
     }
 
-    /// Where the search for a hash begins.
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        prefetch(&self.slots[self.place(hash)]);
+    }
+
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a place below the length")]
     fn place(&self, hash: u64) -> usize {
         ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
     }
 
-    /// Gives `bytes` this number; if they have one already they keep it, and that is returned.
-    #[inline]
-    pub(crate) fn insert<'a>(&mut self, bytes: &[u8], number: u32, string: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
-        let hash = self.hash(bytes);
-        self.insert_hashed(hash, number, |number| string(number) == bytes)
-    }
-
-    /// [`ByteMap::insert`] of a key as [`ByteMap::find_short`] has it; whether it was there already.
+    /// Gives what `key` is the [`short_key`] of a number, where `same` finds no number that has it; whether it did.
     #[inline]
     pub(crate) fn insert_short(&mut self, key: u128, number: u32, same: impl Fn(u32) -> bool) -> bool {
         self.insert_hashed(self.hash_short(key), number, same).is_some()
@@ -180,17 +210,19 @@ mod tests {
         #[test]
         fn the_map_agrees_with_the_standard_one(strings in prop::collection::vec(prop::collection::vec(0u8..3, 0..40), 0..300), other: Vec<u8>) {
             let string = |number: u32| strings[number as usize].as_slice();
-            let mut map = ByteMap::for_at_most(strings.len());
-            let mut expected = HashMap::new();
+            let (mut map, mut short) = (ByteMap::for_at_most(strings.len()), ByteMap::for_at_most(strings.len()));
+            let (mut expected, mut expected_repeats, mut repeats) = (HashMap::new(), vec![], vec![]);
             for (number, bytes) in (0..).zip(&strings) {
                 let first = *expected.entry(bytes.clone()).or_insert(number);
-                prop_assert_eq!(map.insert(bytes, number, string), (first != number).then_some(first));
+                expected_repeats.extend((first != number).then_some((first, number)));
+                if let Some(key) = short_key(bytes) {
+                    prop_assert_eq!(short.insert_short(key, number, |number| string(number) == bytes), first != number);
+                }
             }
+            map.insert_all((0..).zip(strings.iter().map(Vec::as_slice)), string, |first, number| repeats.push((first, number)));
+            prop_assert_eq!(repeats, expected_repeats);
             for bytes in strings.iter().chain([&other]) {
                 prop_assert_eq!(map.find(bytes, string), expected.get(bytes).copied());
-                if let Some(key) = short_key(bytes) {
-                    prop_assert_eq!(map.find_short(key, |number| short_key(string(number)) == Some(key)), expected.get(bytes).copied());
-                }
             }
         }
 

@@ -1,13 +1,13 @@
 //! Ids ↔ bytes, and special tokens.
 
-use crate::byte_map::ByteMap;
+use crate::byte_map::{ByteMap, short_key};
 use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
 
 /// Ordinary tokens: each id stands for a non-empty byte string. Ids may have gaps (special tokens sit in them).
 #[derive(Debug, Clone)]
 pub struct Vocab {
-    /// All tokens by id, one after the other, then [`PADDING`] zeros.
+    /// All tokens by id, one after the other.
     bytes: Vec<u8>,
     /// Token `i` is `bytes[starts[i]..starts[i + 1]]`; an empty token is a gap.
     starts: Vec<u32>,
@@ -19,35 +19,45 @@ pub struct Vocab {
 /// A file that names one token 4,000,000,000 must not make us allocate for the gap before it.
 const MAX_GAP: usize = 1 << 16;
 
-/// So that 16 bytes can be loaded wherever a token starts.
-const PADDING: usize = 16;
-
 /// Tokens on their way into a [`Vocab`], one after the other in one buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     bytes: Vec<u8>,
-    /// Id, and where the token ends.
-    entries: Vec<(u32, usize)>,
+    /// Id, and where the token ends. Of more than 4 GiB, which [`Vocab::from_tokens`] refuses, the ends mean nothing.
+    entries: Vec<(u32, u32)>,
 }
 
 impl Tokens {
     /// Room for `count` tokens of `bytes` bytes in all.
     pub(crate) fn with_capacity(count: usize, bytes: usize) -> Tokens {
-        Tokens { bytes: Vec::with_capacity(bytes + PADDING), entries: Vec::with_capacity(count) }
+        Tokens { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(count) }
     }
 
     /// Adds a token whose bytes `write` appends; what it has appended when it fails is taken back.
     pub(crate) fn push<E>(&mut self, id: u32, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let start = self.bytes.len();
         write(&mut self.bytes).inspect_err(|_| self.bytes.truncate(start))?;
-        self.entries.push((id, self.bytes.len()));
+        self.end(id);
         Ok(())
     }
 
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "checked once, in `Vocab::from_tokens`")]
+    fn end(&mut self, id: u32) {
+        self.entries.push((id, self.bytes.len() as u32));
+    }
+
     /// In the order in which they came.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().map(|(id, _)| *id)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let mut start = 0;
-        self.entries.iter().map(move |&(id, end)| (id, &self.bytes[std::mem::replace(&mut start, end)..end]))
+        self.entries.iter().map(move |&(id, end)| {
+            let end = end as usize;
+            (id, &self.bytes[std::mem::replace(&mut start, end)..end])
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -64,7 +74,7 @@ impl Tokens {
         let mut sorted = Tokens::with_capacity(tokens.len(), self.bytes.len());
         for (id, bytes) in tokens {
             sorted.bytes.extend_from_slice(bytes);
-            sorted.entries.push((id, sorted.bytes.len()));
+            sorted.end(id);
         }
         sorted
     }
@@ -77,28 +87,23 @@ impl Vocab {
         let mut all = Tokens::with_capacity(tokens.len(), tokens.iter().map(|(_, bytes)| bytes.len()).sum());
         for (id, bytes) in tokens {
             all.bytes.extend_from_slice(&bytes);
-            all.entries.push((id, all.bytes.len()));
+            all.end(id);
         }
         Vocab::from_tokens(all)
     }
 
     /// [`Vocab::new`] from one buffer.
     pub(crate) fn from_tokens(tokens: Tokens) -> Result<Vocab> {
-        let Tokens { mut bytes, entries } = tokens.sort();
-        let Ok(size) = u32::try_from(bytes.len()) else {
-            return Err(Error::value(format!(
-                "the tokens have {} bytes in all; at most 2^32 are supported",
-                bytes.len()
-            )));
-        };
-        let starts = starts(&bytes, &entries, size)?;
-        bytes.extend_from_slice(&[0; PADDING]);
+        let size = tokens.bytes.len();
+        if u32::try_from(size).is_err() {
+            return Err(Error::value(format!("the tokens have {size} bytes in all; less than 4 GiB are supported")));
+        }
+        let Tokens { bytes, entries } = tokens.sort();
+        let starts = starts(&bytes, &entries)?;
         let vocab = Vocab { bytes, starts, ids: ByteMap::for_at_most(0), repeats: false };
         let mut ids = ByteMap::for_at_most(entries.len());
         let mut repeats = false;
-        for (id, token) in vocab.iter() {
-            repeats |= ids.insert(token, id, |id| vocab.at(id)).is_some();
-        }
+        ids.insert_all(vocab.iter(), |id| vocab.at(id), |_, _| repeats = true);
         Ok(Vocab { ids, repeats, ..vocab })
     }
 
@@ -137,14 +142,7 @@ impl Vocab {
     /// highest byte their count. Saves the making of that number where it is known already.
     #[inline]
     pub(crate) fn id_short(&self, key: u128) -> Option<u32> {
-        self.ids.find_short(key, |id| {
-            let (start, end) = (self.starts[id as usize], self.starts[id as usize + 1]);
-            let length = end - start;
-            let loaded =
-                self.bytes[start as usize..].first_chunk::<16>().map_or(0, |bytes| u128::from_le_bytes(*bytes));
-            // Of longer tokens the shift is out of range; their length says that they are others.
-            u128::from(length) == key >> 120 && (loaded & !(u128::MAX << (8 * length))) == key & (u128::MAX >> 8)
-        })
+        self.ids.find_short(key, |id| short_key(self.at(id)) == Some(key))
     }
 
     /// A first look for [`Vocab::id_short`], without the token's bytes: `None` if there is no such token for certain.
@@ -184,9 +182,8 @@ impl Vocab {
     }
 }
 
-/// Where the tokens of `bytes`, sorted by id, start; `size` is the length of `bytes`.
-#[expect(clippy::cast_possible_truncation, reason = "no end is above `size`")]
-fn starts(bytes: &[u8], entries: &[(u32, usize)], size: u32) -> Result<Vec<u32>> {
+/// Where the tokens of `bytes`, sorted by id, start.
+fn starts(bytes: &[u8], entries: &[(u32, u32)]) -> Result<Vec<u32>> {
     let mut starts = Vec::with_capacity(entries.len() + 1);
     starts.push(0);
     let mut start = 0;
@@ -196,7 +193,7 @@ fn starts(bytes: &[u8], entries: &[(u32, usize)], size: u32) -> Result<Vec<u32>>
             return Err(Error::value(format!("token {id} is empty; every token needs at least one byte")));
         }
         if index < count {
-            let second = show(&bytes[start..end]);
+            let second = show(&bytes[start as usize..end as usize]);
             return Err(Error::value(format!("id {id} is given to two tokens, the second {second}")));
         }
         if index - count > MAX_GAP {
@@ -204,11 +201,10 @@ fn starts(bytes: &[u8], entries: &[(u32, usize)], size: u32) -> Result<Vec<u32>>
                 "ids jump from {count} to {id}; a gap of more than {MAX_GAP} unused ids is not plausible"
             )));
         }
-        starts.resize(index + 1, start as u32);
-        starts.push(end as u32);
+        starts.resize(index + 1, start);
+        starts.push(end);
         start = end;
     }
-    debug_assert!(start == size as usize);
     Ok(starts)
 }
 
@@ -234,7 +230,6 @@ pub fn show(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::byte_map::short_key;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -268,7 +263,10 @@ mod tests {
             for bytes in tokens.iter().chain([&other]) {
                 let expected = first.get(bytes.as_slice()).copied();
                 prop_assert_eq!(vocab.id(bytes), expected);
-                prop_assert!(short_key(bytes).is_none_or(|key| vocab.id_short(key) == expected));
+                if let Some(key) = short_key(bytes) {
+                    prop_assert_eq!(vocab.id_short(key), expected);
+                    prop_assert!(vocab.guess(key).is_some() || expected.is_none());
+                }
             }
             prop_assert_eq!(vocab.has_repeats(), first.len() < tokens.len());
             let repeat = vocab.first_repeat();

@@ -8,6 +8,7 @@ mod bridge;
 mod cache;
 mod encode;
 mod key;
+mod last_merge;
 mod merge;
 mod misses;
 mod output;

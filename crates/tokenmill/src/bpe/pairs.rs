@@ -1,12 +1,13 @@
 //! Which pair of tokens merges, and when: one table for both merge rules.
 
-use super::merge::{MergeBuffers, merge};
+use super::last_merge::fill;
 use super::{ByteIds, Merge};
 use crate::byte_map::{folded_multiply, random_key};
 use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
 use crate::vocab::Vocab;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A pair that does not merge. Real ranks are smaller; the smallest merges first.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -44,7 +45,7 @@ impl Ids {
 pub(super) struct Sought {
     left: u32,
     right: u32,
-    place: usize,
+    asked: Asked,
 }
 
 impl PairTable {
@@ -73,29 +74,30 @@ impl PairTable {
         Ok(PairTable { slots, bytes, ids: Ids::of(list) })
     }
 
-    /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank.
-    ///
-    /// Of the ways to cut a token in two (2.2 for each token of o200k_base) at most one is ever asked for, and only that is
-    /// kept. Two tokens side by side have been made by merges inside of them alone. So they are what merging the
-    /// bytes of the two, with nothing around, comes to at some point: neighbours have no say, as of all pairs the best
-    /// merges, which is then the best of those inside too. Each merge makes one token of two; there is one
-    /// moment when two are left.
-    ///
-    /// Shorter tokens first: to merge the bytes of a token down to two takes no pair but those of shorter ones.
+    /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank. Only the pairs that can come
+    /// up are kept; see [`super::last_merge`].
     pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> PairTable {
         let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
         let slots = Slots::for_at_most(vocab.len(), largest);
         let mut table = PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) };
-        let mut work = Work::default();
-        for (id, token) in by_length(vocab) {
-            if let Some((left, right)) = work.last_two(&table, token, byte_ids) {
-                table.slots.insert(left, right, id);
-                if let [left, right] = *token {
-                    table.bytes[usize::from(left) << 8 | usize::from(right)] = id;
-                }
-            }
-        }
+        fill(&mut table, vocab, byte_ids);
         table
+    }
+
+    /// The token `id` is made of `left` and `right`; `bytes` are its own.
+    pub(super) fn insert(&mut self, left: u32, right: u32, id: u32, bytes: &[u8]) {
+        self.slots.insert(left, right, id);
+        if let [left, right] = *bytes {
+            self.bytes[usize::from(left) << 8 | usize::from(right)] = id;
+        }
+    }
+
+    /// The table behind, where ids and ranks are small enough.
+    pub(super) fn packed(&self) -> Option<&Packed> {
+        match &self.slots {
+            Slots::Packed(packed) => Some(packed),
+            Slots::Wide(_) => None,
+        }
     }
 
     /// All pairs, those that merge first at the start.
@@ -113,28 +115,32 @@ impl PairTable {
         self.slots.get(left, right)
     }
 
-    /// Asks for the cache line that [`PairTable::rank_of`] will read.
+    /// Asks for the memory that [`PairTable::rank_of`] will read.
     #[inline(always)]
     pub(super) fn seek(&self, left: u32, right: u32) -> Sought {
-        let place = match &self.slots {
-            Slots::Packed { slots, key } => {
-                let place = home(pack(left, right), *key, slots.len());
-                prefetch(&slots[place]);
-                place
-            }
-            Slots::Wide(_) => 0,
-        };
-        Sought { left, right, place }
+        let mut asked = Asked::default();
+        if let Slots::Packed(packed) = &self.slots {
+            asked = packed.ask(left, right);
+            packed.prefetch(&asked);
+        }
+        Sought { left, right, asked }
     }
 
     /// [`PairTable::rank`] of a pair that was sought before.
     #[inline(always)]
     pub(super) fn rank_of(&self, sought: &Sought) -> u32 {
         match &self.slots {
-            Slots::Packed { slots, .. } if sought.left.max(sought.right) < MAX_ID => {
-                find(slots, pack(sought.left, sought.right), sought.place)
-            }
+            Slots::Packed(packed) if sought.left.max(sought.right) < MAX_ID => packed.answer(&sought.asked),
             slots => slots.get(sought.left, sought.right),
+        }
+    }
+
+    /// Ranks are below this.
+    #[inline]
+    pub(super) fn ranks(&self) -> u64 {
+        match self.slots {
+            Slots::Packed(_) => 1 << RANK_BITS,
+            Slots::Wide(_) => u64::from(NEVER),
         }
     }
 
@@ -142,15 +148,6 @@ impl PairTable {
     #[inline]
     pub(super) fn rank_of_bytes(&self, left: u8, right: u8) -> u32 {
         self.bytes[usize::from(left) << 8 | usize::from(right)]
-    }
-
-    /// Ranks are below this.
-    #[inline]
-    pub(super) fn ranks(&self) -> u64 {
-        match self.slots {
-            Slots::Packed { .. } => 1 << RANK_BITS,
-            Slots::Wide(_) => u64::from(NEVER),
-        }
     }
 
     /// The token that a pair of this rank becomes.
@@ -167,88 +164,62 @@ fn no_bytes() -> Box<[u32]> {
     vec![NEVER; 1 << 16].into_boxed_slice()
 }
 
-/// Tokens of two bytes and more, the shortest first. Of ids with the same bytes only the smallest: no other is ever
-/// made.
-fn by_length(vocab: &Vocab) -> impl Iterator<Item = (u32, &[u8])> {
-    let repeats = vocab.has_repeats();
-    let mut tokens: Vec<(u32, &[u8])> =
-        vocab.iter().filter(|(id, bytes)| bytes.len() > 1 && (!repeats || vocab.id(bytes) == Some(*id))).collect();
-    tokens.sort_by_key(|(_, bytes)| bytes.len());
-    tokens.into_iter()
-}
-
-/// Tokens of this length are merged by [`merge`], which has an O(n log n) way.
-const SHORT: usize = 32;
-
-/// What it takes to merge the bytes of one token.
-struct Work {
-    ids: [u32; SHORT],
-    /// That of a token and the next.
-    ranks: [u32; SHORT],
-    long: Vec<u32>,
-    buffers: MergeBuffers,
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Work { ids: [0; SHORT], ranks: [NEVER; SHORT], long: Vec::new(), buffers: MergeBuffers::default() }
-    }
-}
-
-impl Work {
-    /// The two tokens that merging the bytes of `token` by `table` comes to; `None` where it ends with more.
-    fn last_two(&mut self, table: &PairTable, token: &[u8], byte_ids: &ByteIds) -> Option<(u32, u32)> {
-        if token.len() > SHORT {
-            self.long.clear();
-            merge(token, byte_ids, table, &mut self.long, &mut self.buffers).ok()?;
-            return if let [left, right] = *self.long { Some((left, right)) } else { None };
-        }
-        let mut count = token.len();
-        let (ids, ranks) = (&mut self.ids[..count], &mut self.ranks[..count]);
-        for (id, byte) in ids.iter_mut().zip(token) {
-            *id = byte_ids[usize::from(*byte)]?;
-        }
-        for (rank, pair) in ranks.iter_mut().zip(token.windows(2)) {
-            *rank = table.rank_of_bytes(pair[0], pair[1]);
-        }
-        while count > 2 {
-            let mut best = (NEVER, 0);
-            for (place, &rank) in ranks[..count - 1].iter().enumerate() {
-                if rank < best.0 {
-                    best = (rank, place);
-                }
-            }
-            let (rank, place) = best;
-            if rank == NEVER {
-                return None;
-            }
-            ids[place] = table.id(rank);
-            ids.copy_within(place + 2..count, place + 1);
-            ranks.copy_within(place + 1..count - 1, place);
-            count -= 1;
-            // With two tokens left their rank is no question.
-            if count > 2 {
-                if place > 0 {
-                    ranks[place - 1] = table.rank(ids[place - 1], ids[place]);
-                }
-                if place + 1 < count {
-                    ranks[place] = table.rank(ids[place], ids[place + 1]);
-                }
-            }
-        }
-        Some((ids[0], ids[1]))
-    }
-}
-
 /// A hash table without deletion.
 #[derive(Debug)]
 enum Slots {
-    /// 8 bytes a slot, left and right in 20 bits each and the rank in 24, linear probing: one cache line for nearly every
-    /// lookup. The hash is keyed with a number drawn anew for each table, so no vocabulary can be
-    /// written whose pairs all fall into one place.
-    Packed { slots: Box<[u64]>, key: u64 },
+    Packed(Packed),
     /// For vocabularies of more than a million tokens, if there ever is one.
     Wide(HashMap<(u32, u32), u32>),
+}
+
+impl Slots {
+    /// For at most `count` pairs of ids up to `largest`, with ranks below `count`.
+    fn for_at_most(count: usize, largest: u32) -> Slots {
+        if largest >= MAX_ID || count >= 1 << RANK_BITS {
+            return Slots::Wide(HashMap::new());
+        }
+        Slots::Packed(Packed::for_at_most(count))
+    }
+
+    /// Where the pair is in the table already, its rank stays and is returned.
+    fn insert(&mut self, left: u32, right: u32, rank: u32) -> Option<u32> {
+        match self {
+            Slots::Packed(packed) => packed.insert(left, right, rank),
+            Slots::Wide(map) => match map.entry((left, right)) {
+                Entry::Occupied(entry) => Some(*entry.get()),
+                Entry::Vacant(entry) => {
+                    entry.insert(rank);
+                    None
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn get(&self, left: u32, right: u32) -> u32 {
+        match self {
+            Slots::Packed(packed) if left.max(right) < MAX_ID => packed.answer(&packed.ask(left, right)),
+            Slots::Packed(_) => NEVER,
+            Slots::Wide(map) => map.get(&(left, right)).copied().unwrap_or(NEVER),
+        }
+    }
+
+    /// In no particular order.
+    fn for_each(&self, mut pair: impl FnMut(u32, u32, u32)) {
+        match self {
+            Slots::Packed(packed) => packed.for_each(pair),
+            Slots::Wide(map) => map.iter().for_each(|(&(left, right), &rank)| pair(left, right, rank)),
+        }
+    }
+}
+
+/// 8 bytes a slot, left and right in 20 bits each and the rank in 24, linear probing: one cache line for nearly every
+/// lookup, 4 MiB for o200k_base. The hash is keyed with a number drawn anew for each table, so no vocabulary can be
+/// written whose pairs all fall into one place.
+#[derive(Debug)]
+pub(super) struct Packed {
+    slots: Box<[u64]>,
+    key: u64,
 }
 
 const ID_BITS: u32 = 20;
@@ -257,97 +228,92 @@ const RANK_BITS: u32 = 24;
 const MAX_ID: u32 = (1 << ID_BITS) - 1;
 const EMPTY: u64 = u64::MAX;
 
-impl Slots {
-    /// For at most `count` pairs with ranks below `count` or `largest`, of ids up to `largest`.
-    fn for_at_most(count: usize, largest: u32) -> Slots {
-        if largest >= MAX_ID || count >= 1 << RANK_BITS {
-            return Slots::Wide(HashMap::new());
+/// A pair on its way: where its search starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pair: u64,
+    place: usize,
+}
+
+impl Packed {
+    fn for_at_most(count: usize) -> Packed {
+        let size = (count * 3 / 2 + 2).next_power_of_two();
+        Packed { slots: vec![EMPTY; size].into_boxed_slice(), key: random_key()[0] }
+    }
+
+    /// Ids must be below `MAX_ID`.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the bits of a place remain")]
+    pub(super) fn ask(&self, left: u32, right: u32) -> Asked {
+        let pair = u64::from(left) << ID_BITS | u64::from(right);
+        let hash = folded_multiply(pair ^ self.key, 0x9e37_79b9_7f4a_7c15);
+        Asked { pair, place: hash as usize & (self.slots.len() - 1) }
+    }
+
+    /// Asks for the memory where the search for a pair starts.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, asked: &Asked) {
+        prefetch(&self.slots[asked.place]);
+    }
+
+    /// The rank of a pair, `NEVER` if it is not in the table. The first two slots are looked at without a branch, as nobody
+    /// can predict what is there; few lookups must look further.
+    #[inline(always)]
+    pub(super) fn answer(&self, asked: &Asked) -> u32 {
+        let last = self.slots.len() - 1;
+        let mut place = asked.place;
+        loop {
+            let (first, second) = (self.slots[place & last], self.slots[(place + 1) & last]);
+            let found = if first >> RANK_BITS == asked.pair { first } else { second };
+            let here = found >> RANK_BITS == asked.pair;
+            if here | (first == EMPTY) | (second == EMPTY) {
+                return if here { rank_of(found) } else { NEVER };
+            }
+            place += 2;
         }
-        let size = (count * 2 + 2).next_power_of_two();
-        Slots::Packed { slots: vec![EMPTY; size].into_boxed_slice(), key: random_key()[0] }
+    }
+
+    /// The place of a pair, or the free one where the search for it ended.
+    #[inline]
+    fn search(&self, asked: &Asked) -> Result<usize, usize> {
+        let last = self.slots.len() - 1;
+        let mut place = asked.place;
+        loop {
+            let slot = self.slots[place];
+            if slot >> RANK_BITS == asked.pair {
+                return Ok(place);
+            }
+            if slot == EMPTY {
+                return Err(place);
+            }
+            place = (place + 1) & last;
+        }
     }
 
     /// Where the pair is in the table already, its rank stays and is returned.
-    fn insert(&mut self, left: u32, right: u32, rank: u32) -> Option<u32> {
-        match self {
-            Slots::Packed { slots, key } => {
-                let pair = pack(left, right);
-                let mut place = home(pair, *key, slots.len());
-                while slots[place] != EMPTY {
-                    if slots[place] >> RANK_BITS == pair {
-                        return Some((slots[place] & ((1 << RANK_BITS) - 1)) as u32);
-                    }
-                    place = (place + 1) & (slots.len() - 1);
-                }
-                slots[place] = pair << RANK_BITS | u64::from(rank);
+    pub(super) fn insert(&mut self, left: u32, right: u32, rank: u32) -> Option<u32> {
+        let asked = self.ask(left, right);
+        match self.search(&asked) {
+            Ok(place) => Some(rank_of(self.slots[place])),
+            Err(place) => {
+                self.slots[place] = asked.pair << RANK_BITS | u64::from(rank);
                 None
             }
-            Slots::Wide(map) => match map.entry((left, right)) {
-                std::collections::hash_map::Entry::Occupied(entry) => Some(*entry.get()),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(rank);
-                    None
-                }
-            },
         }
     }
 
-    /// In no particular order.
     #[expect(clippy::cast_possible_truncation, reason = "fields of a slot")]
     fn for_each(&self, mut pair: impl FnMut(u32, u32, u32)) {
-        match self {
-            Slots::Packed { slots, .. } => {
-                for slot in slots.iter().filter(|slot| **slot != EMPTY) {
-                    let (ids, rank) = (slot >> RANK_BITS, slot & ((1 << RANK_BITS) - 1));
-                    pair((ids >> ID_BITS) as u32, (ids & u64::from(MAX_ID)) as u32, rank as u32);
-                }
-            }
-            Slots::Wide(map) => map.iter().for_each(|(&(left, right), &rank)| pair(left, right, rank)),
+        for slot in self.slots.iter().filter(|slot| **slot != EMPTY) {
+            let ids = slot >> RANK_BITS;
+            pair((ids >> ID_BITS) as u32, (ids & u64::from(MAX_ID)) as u32, rank_of(*slot));
         }
-    }
-
-    #[inline]
-    fn get(&self, left: u32, right: u32) -> u32 {
-        match self {
-            Slots::Packed { slots, key } => {
-                if left.max(right) >= MAX_ID {
-                    return NEVER;
-                }
-                let pair = pack(left, right);
-                find(slots, pair, home(pair, *key, slots.len()))
-            }
-            Slots::Wide(map) => map.get(&(left, right)).copied().unwrap_or(NEVER),
-        }
-    }
-}
-
-/// From `place` on. The first two slots are looked at without a branch, as nobody can predict what is there; at a load of
-/// a half, one lookup in ten must look further.
-#[inline(always)]
-fn find(slots: &[u64], pair: u64, mut place: usize) -> u32 {
-    let mask = slots.len() - 1;
-    loop {
-        let (first, second) = (slots[place & mask], slots[(place + 1) & mask]);
-        let in_first = first >> RANK_BITS == pair;
-        let found = if in_first { first } else { second };
-        let rank = (found & ((1 << RANK_BITS) - 1)) as u32;
-        let here = found >> RANK_BITS == pair;
-        if here | (first == EMPTY) | (second == EMPTY) {
-            return if here { rank } else { NEVER };
-        }
-        place += 2;
     }
 }
 
 #[inline]
-fn pack(left: u32, right: u32) -> u64 {
-    u64::from(left) << ID_BITS | u64::from(right)
-}
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the bits of a place")]
-fn home(pair: u64, key: u64, size: usize) -> usize {
-    folded_multiply(pair ^ key, 0x9e37_79b9_7f4a_7c15) as usize & (size - 1)
+fn rank_of(slot: u64) -> u32 {
+    (slot & ((1 << RANK_BITS) - 1)) as u32
 }
 
 #[cfg(test)]

@@ -57,12 +57,20 @@ impl Spellings {
             return Err("model.vocab has more than 2^32 tokens".to_owned());
         }
         let mut places = ByteMap::for_at_most(entries.len());
-        for (place, (spelling, id)) in (0..).zip(entries.iter()) {
-            let string = |place: u32| entries.string(place as usize).as_bytes();
-            if let Some(first) = places.insert(spelling.as_bytes(), place, string) {
-                let first = entries.ends[first as usize].1;
-                return Err(format!("model.vocab: {spelling:?} is there twice, with ids {first} and {id}"));
-            }
+        let strings = (0..).zip(entries.iter()).map(|(place, (spelling, _))| (place, spelling.as_bytes()));
+        let mut twice = None;
+        let string = |place: u32| entries.string(place as usize);
+        places.insert_all(
+            strings,
+            |place| string(place).as_bytes(),
+            |first, second| {
+                twice = twice.or(Some((first, second)));
+            },
+        );
+        if let Some((first, second)) = twice {
+            let ids = [first, second].map(|place| entries.ends[place as usize].1);
+            let spelling = string(first);
+            return Err(format!("model.vocab: {spelling:?} is there twice, with ids {} and {}", ids[0], ids[1]));
         }
         let mut ids: Vec<u32> = entries.ends.iter().map(|(_, id)| *id).collect();
         ids.sort_unstable();

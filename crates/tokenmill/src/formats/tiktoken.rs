@@ -12,6 +12,7 @@ use crate::tokenizer::{Model, Tokenizer};
 use crate::vocab::{SpecialToken, Tokens, Vocab, show};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Reads `path`. `pattern` and `specials` may be left out for the published files; what is given counts.
@@ -90,28 +91,26 @@ fn check_ranks(model: &BpeModel) -> Result<()> {
 /// The tokens of a file.
 fn vocab(text: &[u8]) -> Result<Vocab> {
     let tokens = parse(text).map_err(Error::Value)?;
-    let mut ranks: Vec<(u32, usize)> = tokens.iter().zip(0..).map(|((rank, _), index)| (rank, index)).collect();
-    ranks.sort_unstable();
-    if let Some(pair) = ranks.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        let (rank, first, second) = (pair[0].0, line_of(text, pair[0].1), line_of(text, pair[1].1));
-        return Err(Error::value(format!("line {second}: rank {rank} is already given on line {first}")));
+    let ranks: Vec<u32> = tokens.ids().collect();
+    // Usually they count up from 0.
+    if !ranks.is_sorted_by(|first, second| first < second) {
+        let mut places = HashMap::new();
+        for (place, rank) in ranks.iter().enumerate() {
+            if let Some(first) = places.insert(rank, place) {
+                let (first, second) = (line_of(text, first), line_of(text, place));
+                return Err(Error::value(format!("line {second}: rank {rank} is already given on line {first}")));
+            }
+        }
     }
     let vocab = Vocab::from_tokens(tokens)?;
-    match vocab.first_repeat() {
-        None => Ok(vocab),
-        Some((first, second)) => Err(token_twice(text, &vocab, [first, second], &ranks)),
+    if let Some((one, other)) = vocab.first_repeat() {
+        let place = |rank| ranks.iter().position(|known| *known == rank).unwrap_or_default();
+        let (one_line, other_line) = (line_of(text, place(one)), line_of(text, place(other)));
+        let (first, second) = (one_line.min(other_line), one_line.max(other_line));
+        let token = show(vocab.bytes(one).unwrap_or_default());
+        return Err(Error::value(format!("line {second}: the token {token} is already on line {first}")));
     }
-}
-
-fn token_twice(text: &[u8], vocab: &Vocab, ids: [u32; 2], ranks: &[(u32, usize)]) -> Error {
-    let line_of_rank = |id: u32| {
-        let index = ranks.binary_search_by_key(&id, |(rank, _)| *rank).map_or(0, |found| ranks[found].1);
-        line_of(text, index)
-    };
-    let lines = ids.map(line_of_rank);
-    let token = show(vocab.bytes(ids[0]).unwrap_or_default());
-    let (first, second) = (lines[0].min(lines[1]), lines[0].max(lines[1]));
-    Error::value(format!("line {second}: the token {token} is already on line {first}"))
+    Ok(vocab)
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -132,7 +131,7 @@ fn parse(text: &[u8]) -> Result<Tokens, String> {
     for (number, end) in (1..).zip(ends) {
         let line = &text[start..end];
         start = end + 1;
-        if !is_blank(line) {
+        if !read_plain_line(line, &mut tokens) && !is_blank(line) {
             parse_line(line, &mut tokens).map_err(|reason| format!("line {number}: {reason}"))?;
         }
     }
@@ -140,6 +139,17 @@ fn parse(text: &[u8]) -> Result<Tokens, String> {
         return Err("the file has no tokens; expected lines of a token in base64 and its rank".to_owned());
     }
     Ok(tokens)
+}
+
+/// Reads a line as it is in the published files: base64, one space, digits. `false`: another line, nothing added.
+fn read_plain_line(line: &[u8], tokens: &mut Tokens) -> bool {
+    let Some(space) = line.iter().rposition(|byte| *byte == b' ') else { return false };
+    let (token, digits) = (&line[..space], &line[space + 1..]);
+    if digits.is_empty() || digits.len() > 9 || !digits.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let rank = digits.iter().fold(0, |rank, digit| 10 * rank + u32::from(digit - b'0'));
+    tokens.push(rank, |bytes| decode_base64(token, bytes).then_some(()).ok_or(())).is_ok()
 }
 
 fn parse_line(line: &[u8], tokens: &mut Tokens) -> Result<(), String> {
@@ -185,11 +195,11 @@ fn decode_base64(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     let mut value_of = |quad: &[u8; 4]| {
         let digits = quad.map(|byte| DIGITS[usize::from(byte)]);
         seen |= digits[0] | digits[1] | digits[2] | digits[3];
-        digits.iter().fold(0u32, |value, digit| value << 6 | u32::from(digit & 63))
+        let [a, b, c, d] = digits.map(u32::from);
+        a << 18 | b << 12 | c << 6 | d
     };
     for quad in quads {
-        let [_, one, two, three] = value_of(quad).to_be_bytes();
-        bytes.extend_from_slice(&[one, two, three]);
+        bytes.extend_from_slice(&value_of(quad).to_be_bytes()[1..]);
     }
     // "=" stands for zeros that are cut off: 8 or 16 bits, which have to be zero.
     let (padded, kept) = match last {
@@ -222,8 +232,12 @@ mod tests {
 
     #[test]
     fn lines_are_tokens_and_ranks() {
-        let tokens = parse(b"IQ== 0\n\nIg== +1\r\n").unwrap();
-        assert_eq!(tokens.iter().collect::<Vec<_>>(), [(0, b"!".as_slice()), (1, b"\"")]);
+        let vocab_of =
+            |text: &[u8]| vocab(text).unwrap().iter().map(|(id, bytes)| (id, bytes.to_vec())).collect::<Vec<_>>();
+        assert_eq!(
+            vocab_of(b"IQ== 0\n\nIg== +1\r\n\tIyM= 2"),
+            [(0, b"!".to_vec()), (1, b"\"".to_vec()), (2, b"##".to_vec())]
+        );
         let vocab = vocab(b"IQ== 7\nIg== 1\n").unwrap();
         assert_eq!((vocab.bytes(7), vocab.id(b"\"")), (Some(b"!".as_slice()), Some(1)));
     }
