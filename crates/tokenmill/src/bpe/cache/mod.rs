@@ -10,70 +10,22 @@
 //! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
+mod limits;
+mod medium;
+
+pub(super) use limits::check_variable;
+
 use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
 use super::output::{Output, Room};
-use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
 use crate::zeroed::{Plain, Zeroed};
+use limits::Limits;
+use medium::{MEDIUM_IDS, Pair};
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 const SHORT_IDS: usize = 4;
-const MEDIUM_IDS: usize = 23;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
-
-/// The variable that sets how much memory the cache of one thread may take, in MiB.
-pub const CACHE_VARIABLE: &str = "TOKENMILL_CACHE_MIB";
-
-/// A million short pieces in 32 MiB, 131,072 pairs of medium ones in 16 MiB, and 16,384 long ones, which with their
-/// allocations take 1 KiB at most.
-const DEFAULT_MIB: usize = 64;
-
-/// How large the tables of one cache may grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Limits {
-    buckets: usize,
-    pairs: usize,
-    long: usize,
-}
-
-impl Limits {
-    /// Half of the memory for short pieces, a quarter each for the others.
-    fn of(mib: usize) -> Limits {
-        let bytes = mib << 20;
-        let at_most = |count: usize| 1 << count.ilog2();
-        Limits {
-            buckets: at_most(bytes / 2 / size_of::<Bucket>()),
-            pairs: at_most(bytes / 4 / size_of::<Pair>()),
-            long: bytes / 4 / 1024,
-        }
-    }
-
-    /// Of this process.
-    fn get() -> Limits {
-        static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::of(requested_mib().unwrap_or(DEFAULT_MIB)));
-        *LIMITS
-    }
-}
-
-/// What the environment asks for.
-fn requested_mib() -> Result<usize> {
-    match std::env::var(CACHE_VARIABLE) {
-        Err(_) => Ok(DEFAULT_MIB),
-        Ok(text) => match text.trim().parse() {
-            Ok(mib @ 1..=65_536) => Ok(mib),
-            _ => Err(Error::value(format!(
-                "{CACHE_VARIABLE}={text:?} is not a size in MiB; set it to a number from 1 to 65536 (default {DEFAULT_MIB})"
-            ))),
-        },
-    }
-}
-
-/// Refuses a value of the variable that is no size, before a cache is made by it.
-pub(super) fn check_variable() -> Result<()> {
-    requested_mib().map(drop)
-}
 
 /// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when half
 /// of the places are taken (at three quarters one piece in five would be thrown out by others).
@@ -131,77 +83,6 @@ struct Bucket {
 
 // SAFETY: 64 bytes of integers.
 unsafe impl Plain for Bucket {}
-
-/// Two cache lines: two pieces of up to 7 ids, the newer first, or one of up to 23.
-///
-/// ```text
-/// words   0..8       8                          9..16   16..24     24                 25..32
-///         its ends   its length, number of ids  ids     the other's: the same, or more ids of the first
-/// ```
-#[derive(Clone, Copy)]
-#[repr(C, align(128))]
-struct Pair([u32; 32]);
-
-// SAFETY: 128 bytes of integers.
-unsafe impl Plain for Pair {}
-
-const SMALL_IDS: usize = 7;
-const COUNT_SHIFT: u32 = 16;
-
-impl Pair {
-    /// Its ends, its length with the kind, and the number of its ids; all 0 where there is none.
-    #[inline(always)]
-    fn entry(&self, first: usize) -> (Medium, usize) {
-        let word = |at: usize| u128::from(self.0[first + at]);
-        let end = |at: usize| word(at) | word(at + 1) << 32 | word(at + 2) << 64 | word(at + 3) << 96;
-        let meta = self.0[first + 8];
-        (Medium { ends: [end(0), end(4)], length: meta & ((1 << COUNT_SHIFT) - 1) }, (meta >> COUNT_SHIFT) as usize)
-    }
-
-    /// Whether there is one piece that takes both lines.
-    #[inline(always)]
-    fn is_large(&self) -> bool {
-        (self.0[8] >> COUNT_SHIFT) as usize > SMALL_IDS
-    }
-
-    #[inline(always)]
-    fn find(&self, key: &Medium) -> Option<&[u32]> {
-        let (first, count) = self.entry(0);
-        if first == *key {
-            return Some(&self.0[9..9 + count]);
-        }
-        if self.is_large() {
-            return None;
-        }
-        let (second, count) = self.entry(16);
-        (second == *key).then(|| &self.0[25..25 + count])
-    }
-
-    fn insert(&mut self, key: &Medium, ids: &[u32]) {
-        let old = *self;
-        let mut words = [0; 32];
-        for (end, four) in key.ends.iter().zip(words.chunks_exact_mut(4)) {
-            for (word, bytes) in four.iter_mut().zip(end.to_le_bytes().chunks_exact(4)) {
-                *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-            }
-        }
-        words[8] = key.length | count_of(ids) << COUNT_SHIFT;
-        words[9..9 + ids.len()].copy_from_slice(ids);
-        if ids.len() <= SMALL_IDS && !old.is_large() {
-            words[16..].copy_from_slice(&old.0[..16]);
-        }
-        self.0 = words;
-    }
-
-    /// The pieces that are there, the older first.
-    fn entries(&self) -> impl Iterator<Item = (Medium, &[u32])> {
-        let firsts = if self.is_large() { &[0][..] } else { &[16, 0] };
-        firsts.iter().filter_map(|&first| {
-            let (key, count) = self.entry(first);
-            (key.length != 0).then(|| (key, &self.0[first + 9..first + 9 + count]))
-        })
-    }
-}
 
 /// Why there are no ids of a short piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,7 +144,7 @@ impl PieceCache {
 
     /// Appends the ids of a piece of up to 15 bytes, if they are known and here. Fast where nearly all are.
     #[inline(always)]
-    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> std::result::Result<(), Absent> {
+    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> Result<(), Absent> {
         let bucket = &self.short[place(hash, self.short.len())];
         let second = bucket.keys[1] == key;
         if second || bucket.keys[0] == key {
@@ -383,11 +264,6 @@ impl PieceCache {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "at most 23 ids")]
-fn count_of(ids: &[u32]) -> u32 {
-    ids.len() as u32
-}
-
 /// Tables have a power of two of places; the high bits of a product are its best.
 #[inline(always)]
 fn place(hash: u64, len: usize) -> usize {
@@ -440,7 +316,7 @@ mod tests {
                 cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 8]);
             }
         }
-        let limits = Limits::of(DEFAULT_MIB);
+        let limits = Limits::of(limits::DEFAULT_MIB);
         assert_eq!((cache.short.len(), cache.medium.len()), (limits.buckets, limits.pairs));
         assert_eq!(limits, Limits { buckets: 1 << 19, pairs: 1 << 17, long: 1 << 14 });
         let newest = 3_u32 << 20;
