@@ -118,3 +118,31 @@ sys.exit(not (ok and tok.encode_batch(batch) == want))
 def test_a_pool_of_forked_processes_after_use(cl100k_path: Path) -> None:
     run(PROCESSES, str(cl100k_path))
     run(PROCESSES, str(cl100k_path), TOKENMILL_NUM_THREADS="1")
+
+
+CACHE = """
+import sys
+import tokenmill as tm, peers
+from pathlib import Path
+from samples import standard_library
+
+both = peers.cl100k(Path(sys.argv[1]))
+# 400,000 different words, of which one MiB holds 16,384: nearly all are thrown out and come again.
+words = " ".join(f"w{number * 7919 % 400_000}x" for number in range(400_000))
+for text in [words, words[::-1], "\\n".join(standard_library(500_000))]:
+    assert both.ours.encode(text) == both.theirs.encode_ordinary(text)
+"""
+
+
+def test_a_small_cache_changes_no_id(cl100k_path: Path) -> None:
+    run(CACHE, str(cl100k_path), TOKENMILL_CACHE_MIB="1")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many", "99999999999999999999"])
+def test_a_cache_size_that_is_none_is_refused(size: str) -> None:
+    code = "import tokenmill as tm; tm.train_bpe(tm.Documents.from_texts(['a']), vocab_size=257)"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        command = [sys.executable, "-c", code]
+        variables = {**os.environ, "TOKENMILL_CACHE_MIB": size}
+        subprocess.run(command, env=variables, check=True, timeout=240, capture_output=True, text=True)
+    assert f'TOKENMILL_CACHE_MIB="{size}" is not a size in MiB' in failed.value.stderr
