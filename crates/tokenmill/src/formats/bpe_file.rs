@@ -71,21 +71,23 @@ pub(crate) fn resolve_merges<'a>(
     let mut merges: Vec<Merge> = Vec::with_capacity(pairs.len());
     let mut known = ByteMap::for_at_most(pairs.len());
     let mut repeats = false;
-    let mut joined = String::new();
+    let (mut joined, mut near) = (String::new(), 0);
     for (place, left, right) in pairs {
         joined.clear();
         joined.push_str(left);
         joined.push_str(right);
-        let id_of = |token: &str| {
-            ids.id(token).ok_or_else(|| {
-                format!(
-                    "{}: the merge of {left:?} and {right:?} needs the token {token:?}, which is not in the vocabulary; \
-                     the vocabulary and the merges do not belong together",
-                    entry(place)
-                )
-            })
+        let missing = |token: &str| {
+            format!(
+                "{}: the merge of {left:?} and {right:?} needs the token {token:?}, which is not in the vocabulary; \
+                 the vocabulary and the merges do not belong together",
+                entry(place)
+            )
         };
-        let merge = Merge { left: id_of(left)?, right: id_of(right)?, id: id_of(&joined)? };
+        let merge = Merge {
+            left: ids.id(left).ok_or_else(|| missing(left))?,
+            right: ids.id(right).ok_or_else(|| missing(right))?,
+            id: ids.id_near(&joined, &mut near).ok_or_else(|| missing(&joined))?,
+        };
         let number = u32::try_from(merges.len()).ok().filter(|number| *number != ByteMap::NONE);
         let number = number.ok_or_else(|| format!("{}: more than 2^32 merges are not plausible", entry(place)))?;
         repeats |= known.insert_short(pair_key(&merge), number, |number| {

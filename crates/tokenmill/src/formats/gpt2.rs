@@ -6,7 +6,7 @@
 
 use super::bpe_file::{BpeFile, resolve_merges};
 use super::read_whole;
-use super::spellings::{Spelled, Spellings, append_bytes_of_spelling};
+use super::spellings::{FewIds, Spelled, Spellings, append_bytes_of_spelling};
 use super::tokenizer_json::RawVocab;
 use crate::bpe::{Merge, Merges};
 use crate::error::{Error, Result};
@@ -146,9 +146,10 @@ fn parse_merges(text: &[u8], ids: &Spellings) -> Result<Vec<Merge>, String> {
         if line.is_empty() || (number == 1 && line.starts_with(VERSION)) {
             continue;
         }
-        match line.split_once(' ') {
-            Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
-                pairs.push((number, left, right));
+        let mut spaces = memchr::memchr_iter(b' ', line.as_bytes());
+        match (spaces.next(), spaces.next()) {
+            (Some(space), None) if space > 0 && space + 1 < line.len() => {
+                pairs.push((number, &line[..space], &line[space + 1..]));
             }
             _ => {
                 let shown: String = line.chars().take(80).collect();
@@ -169,7 +170,8 @@ fn sort_out(
         let mut specials: BTreeMap<String, u32> =
             ids.iter().filter(|(text, _)| looks_special(text)).map(|(text, id)| (text.to_owned(), id)).collect();
         if !specials.is_empty() {
-            let made: HashSet<u32> = merges.iter().map(|merge| merge.id).collect();
+            let few = FewIds::new(specials.values().copied());
+            let made: HashSet<u32> = merges.iter().map(|merge| merge.id).filter(|id| few.contains(*id)).collect();
             specials.retain(|_, id| !made.contains(id));
         }
         specials
@@ -184,10 +186,10 @@ fn sort_out(
             _ => {}
         }
     }
-    let special_ids: HashSet<u32> = specials.keys().filter_map(|text| ids.id(text)).collect();
+    let special_ids = FewIds::new(specials.keys().filter_map(|text| ids.id(text)));
     let mut tokens = Tokens::with_capacity(ids.len(), ids.text_len());
     for (spelling, id) in ids.iter() {
-        if !special_ids.contains(&id) {
+        if !special_ids.contains(id) {
             tokens.push(id, |bytes| append_bytes_of_spelling(spelling, bytes))?;
         }
     }

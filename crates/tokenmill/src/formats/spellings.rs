@@ -10,36 +10,30 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     text: String,
-    /// Where the string ends, and its id.
-    ends: Vec<(usize, u32)>,
+    /// Where the strings end. Of more than 4 GiB, which [`Spellings::new`] refuses, the ends mean nothing.
+    ends: Vec<u32>,
+    ids: Vec<u32>,
 }
 
 impl Entries {
     /// Adds an entry whose string `write` appends, or, where it gives no id, none.
+    #[expect(clippy::cast_possible_truncation, reason = "checked once, in `Spellings::new`")]
     pub fn push<E>(&mut self, write: impl FnOnce(&mut String) -> Result<Option<u32>, E>) -> Result<(), E> {
         if let Some(id) = write(&mut self.text)? {
-            self.ends.push((self.text.len(), id));
+            self.ends.push(self.text.len() as u32);
+            self.ids.push(id);
         }
         Ok(())
     }
 
-    pub fn len(&self) -> usize {
-        self.ends.len()
+    #[inline]
+    fn string(&self, place: u32) -> &str {
+        let start = if place == 0 { 0 } else { self.ends[place as usize - 1] as usize };
+        &self.text[start..self.ends[place as usize] as usize]
     }
 
-    /// Bytes of all strings.
-    pub fn text_len(&self) -> usize {
-        self.text.len()
-    }
-
-    fn string(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
-        &self.text[start..self.ends[index].0]
-    }
-
-    /// In the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.ends.iter().enumerate().map(|(index, (_, id))| (self.string(index), *id))
+    fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
+        (0..).zip(&self.ids).map(|(place, id)| (self.string(place), *id))
     }
 }
 
@@ -53,26 +47,25 @@ pub(crate) struct Spellings {
 impl Spellings {
     /// A spelling twice, or an id twice, means the file is broken.
     pub fn new(entries: Entries) -> Result<Spellings, String> {
-        if entries.len() >= ByteMap::NONE as usize {
-            return Err("model.vocab has more than 2^32 tokens".to_owned());
+        if u32::try_from(entries.text.len()).is_err() || entries.ids.len() >= ByteMap::NONE as usize {
+            return Err("model.vocab has 4 GiB or more; no tokenizer is that large".to_owned());
         }
-        let mut places = ByteMap::for_at_most(entries.len());
+        let mut places = ByteMap::for_at_most(entries.ids.len());
         let strings = (0..).zip(entries.iter()).map(|(place, (spelling, _))| (place, spelling.as_bytes()));
         let mut twice = None;
-        let string = |place: u32| entries.string(place as usize);
         places.insert_all(
             strings,
-            |place| string(place).as_bytes(),
+            |place| entries.string(place).as_bytes(),
             |first, second| {
                 twice = twice.or(Some((first, second)));
             },
         );
         if let Some((first, second)) = twice {
-            let ids = [first, second].map(|place| entries.ends[place as usize].1);
-            let spelling = string(first);
-            return Err(format!("model.vocab: {spelling:?} is there twice, with ids {} and {}", ids[0], ids[1]));
+            let (spelling, [first, second]) =
+                (entries.string(first), [first, second].map(|place| entries.ids[place as usize]));
+            return Err(format!("model.vocab: {spelling:?} is there twice, with ids {first} and {second}"));
         }
-        let mut ids: Vec<u32> = entries.ends.iter().map(|(_, id)| *id).collect();
+        let mut ids = entries.ids.clone();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(id_twice(&entries));
@@ -81,22 +74,54 @@ impl Spellings {
     }
 
     pub fn id(&self, spelling: &str) -> Option<u32> {
-        let place = self.places.find(spelling.as_bytes(), |place| self.entries.string(place as usize).as_bytes())?;
-        Some(self.entries.ends[place as usize].1)
+        self.place(spelling).map(|place| self.entries.ids[place as usize])
+    }
+
+    /// [`Spellings::id`], with a guess where the entry is: at `near`, where the last one was, or behind it. Merges are
+    /// listed in the order in which the vocabulary lists what they make, in all files but a few.
+    pub fn id_near(&self, spelling: &str, near: &mut u32) -> Option<u32> {
+        let is_at = |place: &u32| (*place as usize) < self.len() && self.entries.string(*place) == spelling;
+        let guessed = [near.saturating_add(1), *near].into_iter().find(is_at);
+        *near = guessed.or_else(|| self.place(spelling))?;
+        Some(self.entries.ids[*near as usize])
+    }
+
+    fn place(&self, spelling: &str) -> Option<u32> {
+        self.places.find(spelling.as_bytes(), |place| self.entries.string(place).as_bytes())
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.ids.len()
     }
 
     /// Bytes of all spellings.
     pub fn text_len(&self) -> usize {
-        self.entries.text_len()
+        self.entries.text.len()
     }
 
     /// In the file's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
         self.entries.iter()
+    }
+}
+
+/// A few ids out of many, most of which are before the first or behind the last of the few.
+#[derive(Debug)]
+pub(crate) struct FewIds(Vec<u32>);
+
+impl FewIds {
+    pub fn new(ids: impl Iterator<Item = u32>) -> FewIds {
+        let mut ids: Vec<u32> = ids.collect();
+        ids.sort_unstable();
+        FewIds(ids)
+    }
+
+    #[inline]
+    pub fn contains(&self, id: u32) -> bool {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => (*first..=*last).contains(&id) && self.0.binary_search(&id).is_ok(),
+            _ => false,
+        }
     }
 }
 
@@ -208,10 +233,22 @@ pub(crate) mod tests {
         let found = spellings(&[("b", 7), ("", 0), ("a", 3)]).unwrap();
         assert_eq!(found.iter().collect::<Vec<_>>(), [("b", 7), ("", 0), ("a", 3)]);
         assert_eq!((found.id("a"), found.id(""), found.id("c")), (Some(3), Some(0), None));
+        for near in [0, 1, 2, 3, u32::MAX] {
+            let mut place = near;
+            assert_eq!((found.id_near("c", &mut place), place), (None, near));
+            assert_eq!((found.id_near("a", &mut place), place), (Some(3), 2));
+        }
         let message = spellings(&[("a", 0), ("b", 1), ("a", 2)]).unwrap_err();
         assert_eq!(message, "model.vocab: \"a\" is there twice, with ids 0 and 2");
         let message = spellings(&[("a", 4), ("b", 1), ("c", 4)]).unwrap_err();
         assert_eq!(message, "model.vocab: id 4 is given to both \"a\" and \"c\"");
+    }
+
+    #[test]
+    fn few_ids_are_told_from_many() {
+        let few = FewIds::new([7, 3, 9].into_iter());
+        assert_eq!((0..12).filter(|id| few.contains(*id)).collect::<Vec<_>>(), [3, 7, 9]);
+        assert!(!FewIds::new([].into_iter()).contains(0));
     }
 
     #[test]

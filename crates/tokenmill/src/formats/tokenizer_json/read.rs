@@ -7,12 +7,12 @@ use crate::bpe::{Merge, Merges};
 use crate::byte_level;
 use crate::error::{Error, Result};
 use crate::formats::bpe_file::{BpeFile, blame, resolve_merges};
-use crate::formats::spellings::{Spellings, append_bytes_of_spelling};
+use crate::formats::spellings::{FewIds, Spellings, append_bytes_of_spelling};
 use crate::tokenizer::{Model, Tokenizer};
 use crate::vocab::{SpecialToken, Tokens, Vocab};
 use crate::word::{WordModel, WordSplit};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What a file says, before models are built from it.
@@ -100,7 +100,9 @@ fn bpe(file: &File, ids: &Spellings, specials: Vec<SpecialToken>) -> Result<BpeF
 
 /// The entries of the vocabulary that are no added tokens.
 fn ordinary_tokens(ids: &Spellings, merges: &[Merge], specials: &[SpecialToken]) -> Result<Vocab, String> {
-    let added = AddedById::new(specials);
+    let added = FewIds::new(specials.iter().map(|special| special.id));
+    let texts: HashMap<u32, &str> = specials.iter().map(|special| (special.id, special.text.as_str())).collect();
+    let text_of = |id: u32| if added.contains(id) { texts.get(&id).copied() } else { None };
     let both = |text: &str, role: &str| {
         format!(
             "added_tokens: {text:?} is also {role}, and a token that is special and ordinary is not supported; \
@@ -108,13 +110,13 @@ fn ordinary_tokens(ids: &Spellings, merges: &[Merge], specials: &[SpecialToken])
         )
     };
     for (index, merge) in merges.iter().enumerate() {
-        if let Some(text) = [merge.left, merge.right, merge.id].into_iter().find_map(|id| added.get(id)) {
+        if let Some(text) = [merge.left, merge.right, merge.id].into_iter().find_map(text_of) {
             return Err(both(text, &format!("part of model.merges[{index}]")));
         }
     }
     let mut tokens = Tokens::with_capacity(ids.len(), ids.text_len());
     for (spelling, id) in ids.iter() {
-        match added.get(id) {
+        match text_of(id) {
             None => tokens.push(id, |bytes| append_bytes_of_spelling(spelling, bytes))?,
             Some(text) if byte_level::decode(text).is_ok_and(|bytes| bytes.len() == 1) => {
                 return Err(both(text, "the token of a byte"));
@@ -123,25 +125,6 @@ fn ordinary_tokens(ids: &Spellings, merges: &[Merge], specials: &[SpecialToken])
         }
     }
     Vocab::from_tokens(tokens).map_err(|error| format!("model.vocab: {error}"))
-}
-
-/// Added tokens by id. Nearly all ids of a file lie before the first or behind the last of them.
-struct AddedById<'a>(Vec<(u32, &'a str)>);
-
-impl<'a> AddedById<'a> {
-    fn new(specials: &'a [SpecialToken]) -> AddedById<'a> {
-        let mut tokens: Vec<(u32, &str)> = specials.iter().map(|special| (special.id, special.text.as_str())).collect();
-        tokens.sort_unstable();
-        AddedById(tokens)
-    }
-
-    fn get(&self, id: u32) -> Option<&'a str> {
-        let (first, last) = (self.0.first()?, self.0.last()?);
-        if id < first.0 || id > last.0 {
-            return None;
-        }
-        self.0.binary_search_by_key(&id, |token| token.0).ok().map(|index| self.0[index].1)
-    }
 }
 
 fn check_bpe_options(model: &RawModel) -> Result<(), String> {
@@ -184,10 +167,10 @@ fn words(file: &File, ids: &Spellings, mut specials: Vec<SpecialToken>) -> Resul
     {
         specials.push(SpecialToken { text: text.to_owned(), id, always: false });
     }
-    let special_ids: HashSet<u32> = specials.iter().map(|special| special.id).collect();
+    let special_ids = FewIds::new(specials.iter().map(|special| special.id));
     let words = ids
         .iter()
-        .filter(|(_, id)| !special_ids.contains(id))
+        .filter(|(_, id)| !special_ids.contains(*id))
         .map(|(word, id)| (id, word.as_bytes().to_vec()))
         .collect();
     let words = Vocab::new(words).map_err(|error| format!("model.vocab: {error}"))?;
