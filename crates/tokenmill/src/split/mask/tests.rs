@@ -82,3 +82,67 @@ proptest! {
         check(&format!("{text}{}", "x".repeat(64)));
     }
 }
+
+/// Every answer of a block against its definition.
+fn check_block<B: Block>(window: &[u8; WINDOW]) {
+    let by = |ask: &dyn Fn(u8) -> bool| (0..WINDOW).fold(0_u64, |bits, at| bits | u64::from(ask(window[at])) << at);
+    let block = B::load(window);
+    for byte in [b'\n', b'\r', b' ', b'\'', b'/', 0, 0x7F, 0x80, 0xFF] {
+        assert_eq!(block.equal(byte), by(&|b| b == byte), "equal {byte} {window:?}");
+    }
+    for (first, last) in [(b'A', b'Z'), (b'a', b'z'), (b'0', b'9'), (b'\t', b'\r'), (0, 0x7F), (0x7F, 0x7F), (0, 0)] {
+        assert_eq!(block.within(first, last), by(&|b| (first..=last).contains(&b)), "within {first} {last} {window:?}");
+    }
+    assert_eq!(block.letters(), by(&|b| b.is_ascii_alphabetic()), "letters {window:?}");
+    assert_eq!(block.high(), by(&|b| b >= 0x80), "high {window:?}");
+    assert_eq!(block.continuing(), by(&|b| b & 0xC0 == 0x80), "continuing {window:?}");
+}
+
+fn check_blocks(window: &[u8; WINDOW]) {
+    #[cfg(target_arch = "aarch64")]
+    check_block::<block::Neon>(window);
+    #[cfg(target_arch = "x86_64")]
+    {
+        check_block::<block::Sse2>(window);
+        if Level::available().contains(&Level::Avx2) {
+            #[target_feature(enable = "avx2")]
+            fn ask(window: &[u8; WINDOW]) {
+                check_block::<block::Avx2>(window);
+            }
+            // SAFETY: the processor has it.
+            unsafe { ask(window) };
+        }
+        if Level::available().contains(&Level::Avx512) {
+            #[target_feature(enable = "avx512f,avx512bw")]
+            fn ask(window: &[u8; WINDOW]) {
+                check_block::<block::Avx512>(window);
+            }
+            // SAFETY: the processor has them.
+            unsafe { ask(window) };
+        }
+    }
+}
+
+#[test]
+fn blocks_answer_as_defined() {
+    // One byte of each value at each place, then random ones.
+    for value in 0..=255 {
+        for filling in [0, value ^ 0xFF, b'a', 0x80, 0xFF] {
+            for at in 0..WINDOW {
+                let mut window = [filling; WINDOW];
+                window[at] = value;
+                check_blocks(&window);
+            }
+        }
+    }
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..100_000 {
+        let window = std::array::from_fn(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        });
+        check_blocks(&window);
+    }
+}
