@@ -115,14 +115,17 @@ fn runs_across_block_edges() {
     });
 }
 
-/// Each alone, and each behind and before each other.
+/// Each alone, and each behind and before each other, also far enough from the end of the text to be seen 64 bytes at a
+/// time.
 #[test]
 fn cases_that_have_broken_others() {
+    let filling = " ab".repeat(30);
     check_one("");
     for first in FRAGMENTS {
         check_one(first);
         for second in FRAGMENTS {
             check_one(&format!("{first}{second}"));
+            check_one(&format!("{first}{second}{filling}"));
             check_one(&format!("{first} {second}\n{first}"));
         }
     }

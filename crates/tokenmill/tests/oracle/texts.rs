@@ -49,7 +49,7 @@ pub const MORE: [char; 34] = [
 ];
 
 /// Known cases that have broken other implementations.
-pub const FRAGMENTS: [&str; 44] = [
+pub const FRAGMENTS: [&str; 46] = [
     "HTTPResponse",
     "can'ts",
     "3'ts",
@@ -57,6 +57,8 @@ pub const FRAGMENTS: [&str; 44] = [
     "it'ſ",
     " 's",
     "I'LL'VE",
+    "you'rE0",
+    "we'vEa",
     ".\n//",
     "。\n\n",
     "a  \r\n\r\n  b",

@@ -25,7 +25,9 @@ pub(super) fn starts(masks: &Masks, text: ClassedText<'_>, position: usize) -> S
             && let Some(length) = words::contraction(text, position, at, true)
         {
             behind_contraction = words::bit(at + length);
-            starts = starts & !words::bit(at) | behind_contraction;
+            // It is not cut inside either, not even before the upper case of `'rE`.
+            let inside = (words::bit(length) - 1) << at;
+            starts = starts & !inside | behind_contraction;
         }
     }
     // Left to the scanner: characters of several bytes where bytes are counted; marks that follow no letter, which are

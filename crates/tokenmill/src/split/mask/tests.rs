@@ -1,10 +1,11 @@
 use super::super::KNOWN;
 use super::*;
 use proptest::prelude::*;
+use rayon::prelude::*;
 
 /// Characters that the rules treat differently, one byte to four.
 const CHARACTERS: [&str; 36] = [
-    "a", "s", "t", "l", "e", "Z", "S", "1", " ", "\t", "\n", "\r", "'", "/", ".", "é", "É", "ſ", "ǅ", "²", "\u{a0}",
+    "a", "s", "r", "l", "e", "E", "S", "1", " ", "\t", "\n", "\r", "'", "/", ".", "é", "É", "ſ", "ǅ", "²", "\u{a0}",
     "\u{301}", "λ", "א", "—", "漢", "。", "\u{3000}", "३", "ि", "क", "ʰ", "𝐀", "😀", "\u{85}", "ﬁ",
 ];
 
@@ -44,6 +45,34 @@ fn every_level_cuts_three_characters_at_every_place_as_the_scanner_does() {
                     }
                     check(&text);
                 }
+            }
+        }
+    }
+}
+
+/// The scanners are compared with the regular expressions on such tuples; here, the levels with the scanners.
+#[test]
+fn every_level_cuts_four_characters_as_the_scanner_does() {
+    let filling = "ab".repeat(40);
+    (0..CHARACTERS.len().pow(4)).into_par_iter().for_each_init(String::new, |text, number| {
+        text.clear();
+        text.push('x');
+        for place in 0..4 {
+            text.push_str(CHARACTERS[number / CHARACTERS.len().pow(place) % CHARACTERS.len()]);
+        }
+        text.push_str(&filling);
+        check(text);
+    });
+}
+
+#[test]
+fn contractions_in_every_case_are_cut_alike_at_every_level() {
+    let letters = ["s", "S", "ſ", "t", "T", "d", "D", "m", "M", "r", "R", "e", "E", "v", "V", "l", "L", "a", "Z", "é"];
+    let filling = "ab ".repeat(30);
+    for before in ["", "a", "A", "1", ".", "a'", "é", "a's", "क"] {
+        for (first, second) in letters.iter().flat_map(|first| letters.map(|second| (first, second))) {
+            for after in ["", "a", "A", "1", "'s", "'rE", "."] {
+                check(&format!("{before}'{first}{second}{after} {filling}"));
             }
         }
     }
