@@ -27,7 +27,7 @@ pub(super) fn merge(
     tokens: &mut Vec<u32>,
     buffers: &mut MergeBuffers,
 ) -> std::result::Result<(), u8> {
-    let small = pairs.ranks() <= MAX_RANKS;
+    let small = fits_scan(pairs);
     let scanned = match piece.len() {
         ..=FEW if small => merge_by_scan::<FEW>(piece, byte_ids, pairs, tokens),
         ..=SCAN_LIMIT if small => merge_by_scan::<SCAN_LIMIT>(piece, byte_ids, pairs, tokens),
@@ -47,8 +47,15 @@ pub(super) fn merge(
     Ok(())
 }
 
+/// Whether a [`Scan`] can hold the ranks of the table.
+#[inline]
+pub(super) fn fits_scan(pairs: &PairTable) -> bool {
+    pairs.ranks() <= MAX_RANKS
+}
+
 /// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, and every scan
-/// for the minimum looks at `N` places, used or not: a loop whose end can be predicted. `N` is at most 64.
+/// for the minimum looks at `N` places, used or not: a loop whose end can be predicted. `N` is at most 64. Only for tables
+/// that pass [`fits_scan`].
 pub(super) struct Scan<const N: usize> {
     /// A token is at the place of its first byte; the bits of the places that have one.
     places: u64,

@@ -7,7 +7,7 @@
 use super::BpeModel;
 use super::cache::{Became, PieceCache};
 use super::key::{self, SHORT};
-use super::merge::Scan;
+use super::merge::{Scan, fits_scan};
 use super::pairs::Sought;
 
 /// So many pieces are merged in turn.
@@ -27,7 +27,8 @@ struct Job {
 
 impl BpeModel {
     /// Merges the short pieces that `missing` gives as numbers of `keys`, all without a token of their own, and puts
-    /// what becomes of them into `became` and the cache. A piece with a byte that no token stands for is left out.
+    /// what becomes of them into `became` and the cache. A piece with a byte that no token stands for is left out; so are
+    /// all where ranks are too large.
     pub(super) fn merge_missing(
         &self,
         missing: &[usize],
@@ -35,6 +36,9 @@ impl BpeModel {
         became: &mut [Became],
         cache: &mut PieceCache,
     ) {
+        if !fits_scan(&self.pairs) {
+            return;
+        }
         let mut waiting = missing.iter().copied();
         let mut jobs = [const { Job { at: 0, scan: Scan::EMPTY, sought: [None, None] } }; IN_TURN];
         let mut running = 0;
