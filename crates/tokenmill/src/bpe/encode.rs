@@ -53,6 +53,7 @@ struct Batch {
     ends: Ends,
     /// [`key::NONE`] for longer pieces.
     keys: [u128; Ends::MOST],
+    /// Of the short ones.
     hashes: [u64; Ends::MOST],
     became: [Became; Ends::MOST],
     /// Numbers of the short pieces that are new,
@@ -88,15 +89,14 @@ impl Batch {
             } else {
                 *key = key::NONE;
                 if length <= MEDIUM {
-                    *hash = secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole));
-                    cache.prefetch_medium(*hash);
+                    cache.prefetch_medium(secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole)));
                 }
             }
             start = *end;
         }
     }
 
-    /// What the cache knows of the pieces from number `first` on. Gives how many short ones it does not. No branch depends on
+    /// What the cache knows of some of the pieces. Gives how many short ones it does not. No branch depends on
     /// what is found.
     #[inline(always)]
     fn look_up(&mut self, pieces: Range<usize>, cache: &PieceCache) -> usize {
@@ -236,7 +236,7 @@ impl BpeModel {
         Ok(())
     }
 
-    /// Appends the tokens of a piece by way of the parts between its cuts,
+    /// Appends the tokens of a piece by way of the parts between its cuts.
     fn encode_parts(&self, piece: &[u8], cuts: Cuts<'_>, parts: Parts<'_>, tokens: &mut Vec<u32>) -> Result<()> {
         let Parts { cache, found, tokens: part_tokens, buffers } = parts;
         // As with the pieces of a text: ask for all cache lines before the first is needed.

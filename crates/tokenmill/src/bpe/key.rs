@@ -36,7 +36,7 @@ impl Default for Secrets {
     }
 }
 
-/// For each length up to 15: the bits of its bytes, and the length in the last byte.
+/// For each length up to 15: the bits of its bytes.
 const MASKS: [u128; SHORT + 1] = {
     let mut masks = [0; SHORT + 1];
     let mut length = 1;

@@ -36,6 +36,8 @@ const FIRST_PAIRS: usize = 1 << 11;
 const ID_BITS: u32 = 24;
 const IDS: u128 = u128::from_le_bytes([255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0]);
 const COUNT_AT: u32 = 120;
+/// In place of a number of ids.
+const UNKNOWN_COUNT: u128 = 0xFE;
 
 /// The ids of a piece as they are kept, or why they are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) struct Became(u128);
 
 impl Became {
     /// The piece is not known.
-    pub(super) const UNKNOWN: Became = Became(0xFE << COUNT_AT);
+    pub(super) const UNKNOWN: Became = Became(UNKNOWN_COUNT << COUNT_AT);
     /// It may be among the medium or the long ones.
     pub(super) const ELSEWHERE: Became = Became(0xFF << COUNT_AT);
 
@@ -57,7 +59,7 @@ impl Became {
     /// Whether it is `UNKNOWN`, by the top byte alone: a comparison of all 16 bytes would wait for their way through memory.
     #[inline(always)]
     pub(super) fn is_unknown(self) -> bool {
-        (self.0 >> COUNT_AT) as u8 == 0xFE
+        self.0 >> COUNT_AT == UNKNOWN_COUNT
     }
 
     /// Appends the ids, if they are known.
@@ -264,10 +266,10 @@ impl PieceCache {
     }
 }
 
-/// Tables have a power of two of places; the high bits of a product are its best.
+/// Tables have a power of two of places, far fewer than 2^32. The middle bits of the hash, in which high and low half of a
+/// product are mixed, are as good as any.
 #[inline(always)]
 fn place(hash: u64, len: usize) -> usize {
-    // The shift leaves less than `len`.
     (hash >> 32) as usize & (len - 1)
 }
 

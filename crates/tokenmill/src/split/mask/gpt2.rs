@@ -9,11 +9,10 @@ use crate::unicode::ClassedText;
 pub(super) fn starts(masks: &Masks, text: ClassedText<'_>, position: usize) -> Starts {
     let Masks { letter, number, space, blank, apostrophe, .. } = *masks;
     let symbol = !(letter | number | space);
-    let first = |class: u64| class & !(class << 1);
     // A blank leads what follows it; other white space does not.
-    let words = (first(letter) | first(number) | first(symbol)) & !(blank << 1);
+    let words = (words::first(letter) | words::first(number) | words::first(symbol)) & !(blank << 1);
     // White space: the run, and its last character, which leads or stands alone.
-    let gaps = first(space) | space & !(space >> 1);
+    let gaps = words::first(space) | space & !(space >> 1);
     let mut starts = words | gaps | 1;
     let mut quotes = apostrophe & starts;
     while quotes != 0 {
