@@ -84,21 +84,18 @@ def gigatoken(vocabulary: Vocabulary, threads: int) -> Encoder:
 def snaptokens(vocabulary: Vocabulary, threads: int) -> Encoder:
     from snaptokens import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(vocabulary.hugging_face))
-    return Encoder(
-        document=lambda text: tokenizer.encode(text).ids,
-        document_numpy=lambda text: _flat(tokenizer.encode_batch_flat([text]))[0],
-        batch=lambda texts: [one.ids for one in tokenizer.encode_batch(texts)],
-        batch_numpy=lambda texts: _flat(tokenizer.encode_batch_flat(texts)),
-        file=lambda text, path: _flat(tokenizer.encode_batch_flat([text])),
-    )
+    return _flat_encoder(Tokenizer.from_file(str(vocabulary.hugging_face)))
 
 
 def fastokens(vocabulary: Vocabulary, threads: int) -> Encoder:
     from fastokens import Tokenizer
 
     # Four times as fast as from_tiktoken with tiktoken's spelling of the pattern, a regex engine's.
-    tokenizer = Tokenizer.from_file(str(vocabulary.hugging_face))
+    return _flat_encoder(Tokenizer.from_file(str(vocabulary.hugging_face)))
+
+
+def _flat_encoder(tokenizer: Any) -> Encoder:
+    """Of a tokenizer with the methods that these two have in common."""
     return Encoder(
         document=lambda text: tokenizer.encode(text).ids,
         document_numpy=lambda text: _flat(tokenizer.encode_batch_flat([text]))[0],
