@@ -1,142 +1,239 @@
-//! Learning the merges: pair counts kept up to date, a heap that is corrected when looked at.
+//! Learning the merges: the counts of pairs, kept up to date merge by merge.
+//!
+//! A merge of `left right` to `made` visits the places where the pair was seen and adds up, by neighbour, what it does
+//! there: each `x left` that goes is an `x made` that comes, so one sum a neighbour and side is all, and each pair is
+//! looked up once.
+//!
+//! Most pairs that come are rare and will never be merged. Counts only fall after the merge that made a pair, so a new pair
+//! below a *floor* is forgotten at once. Should the best pair fall below the floor, all pairs are counted anew with a
+//! lower one.
 
-use super::words::Words;
-use super::{Merge, Numbering};
-use crate::counts::Counted;
-use crate::error::{Error, Result};
-use crate::monitor::{Monitor, Progress};
-use rustc_hash::FxHashMap;
+use super::arena::{Arena, Place, Slot};
+use super::neighbours::Neighbours;
+use super::pairs::{Pair, PairTable};
+use crate::error::Result;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-type Pair = (u32, u32);
+/// Places or neighbours whose memory is asked for ahead.
+const AHEAD: usize = 12;
 
-/// A pair that occurs: how often, and in which words it may be found (a word can have lost it since).
-#[derive(Default)]
-struct Occurrences {
-    count: u64,
-    words: Vec<u32>,
-}
+/// Places between two looks for Ctrl-C: some 10 ms.
+const STEP: usize = 1 << 18;
 
-struct Learner {
-    words: Words,
-    pairs: FxHashMap<Pair, Occurrences>,
-    /// Highest count first, then smallest pair. Counts only ever fall after an entry is pushed without a new one being
-    /// pushed, so the top is an upper bound: correct it, and when it needs no correction it is the true best.
+/// The first floor: this part of what each merge would have if all had the same share of the pairs.
+const FLOOR: u64 = 64;
+
+/// Each next one is lower by this factor.
+const LOWER: u64 = 16;
+
+pub(super) struct Learner<'a, S> {
+    arena: Arena<S>,
+    pairs: PairTable,
+    /// Where pairs are found, each pair's places in order.
+    places: Vec<Place>,
+    /// Highest count first, of equals the smallest pair. A count may since have fallen: what is on top is corrected
+    /// until it needs no correction.
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
-}
-
-/// Learns up to `room` new tokens.
-pub(super) fn learn(
-    counted: &[Counted],
-    numbering: &mut Numbering,
-    room: u32,
+    /// Pairs that occur less often are not in `pairs`.
+    floor: u64,
     min_frequency: u64,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Merge>> {
-    let mut learner = Learner::new(Words::new(counted, numbering))?;
-    let mut merges = Vec::new();
-    let mut learned = 0;
-    let progress =
-        |done: u32| Progress { stage: "merging", unit: "merges", done: done.into(), total: Some(room.into()) };
-    while learned < room
-        && let Some(pair) = learner.best(min_frequency.max(1))
-    {
-        let (id, new) = numbering.make(pair.0, pair.1);
-        learner.merge(pair, id)?;
-        merges.push(Merge { left: pair.0, right: pair.1, id });
-        learned += u32::from(new);
-        monitor.tick(progress(learned))?;
-    }
-    Ok(merges)
+    before: Neighbours,
+    after: Neighbours,
+    /// Where the merge at hand took place, in order.
+    merged: Vec<Place>,
+    tick: &'a dyn Fn() -> Result<()>,
 }
 
-impl Learner {
-    fn new(words: Words) -> Result<Learner> {
-        let mut pairs: FxHashMap<Pair, Occurrences> = FxHashMap::default();
-        for index in 0..words.len() {
-            let number = u32::try_from(index).map_err(|_| Error::value("more than 2^32 distinct pieces"))?;
-            let (count, tokens) = words.get(index);
-            for pair in tokens.windows(2) {
-                let found = pairs.entry((pair[0], pair[1])).or_default();
-                found.add(count)?;
-                found.note(number);
-            }
-        }
-        let queue = pairs.iter().map(|(pair, found)| (found.count, Reverse(*pair))).collect();
-        Ok(Learner { words, pairs, queue })
+impl<'a, S: Slot> Learner<'a, S> {
+    /// For `room` more tokens at most. `tick` is called several times a second; an error of its ends the work.
+    pub(super) fn new(
+        arena: Arena<S>,
+        room: u32,
+        min_frequency: u64,
+        tick: &'a dyn Fn() -> Result<()>,
+    ) -> Result<Learner<'a, S>> {
+        let ids = arena.ids() + room as usize;
+        let min_frequency = min_frequency.max(1);
+        let mut learner = Learner {
+            floor: (arena.num_pairs() / (u64::from(room) + 1) / FLOOR).max(min_frequency),
+            arena,
+            pairs: PairTable::with_room_for(0),
+            places: Vec::new(),
+            queue: BinaryHeap::new(),
+            min_frequency,
+            before: Neighbours::new(ids),
+            after: Neighbours::new(ids),
+            merged: Vec::new(),
+            tick,
+        };
+        learner.count_all()?;
+        Ok(learner)
     }
 
     /// The pair to merge next.
-    fn best(&mut self, min_frequency: u64) -> Option<Pair> {
-        while let Some((count, Reverse(pair))) = self.queue.pop() {
-            if count < min_frequency {
-                return None;
-            }
-            match self.pairs.get(&pair) {
-                Some(found) if found.count == count => return Some(pair),
-                Some(found) if found.count > 0 => self.queue.push((found.count, Reverse(pair))),
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// Replaces the pair by `made` in every word that has it, and brings the counts up to date.
-    fn merge(&mut self, pair: Pair, made: u32) -> Result<()> {
-        let Some(occurrences) = self.pairs.remove(&pair) else { return Ok(()) };
-        // Changes are summed first: each pair is then looked up, and queued, once.
-        let mut changes: FxHashMap<Pair, Change> = FxHashMap::default();
-        for number in occurrences.words {
-            let index = number as usize;
-            let count = i128::from(self.words.get(index).0);
-            self.words.merge(index, pair, made, &mut |changed, up| {
-                if changed != pair {
-                    let change = changes.entry(changed).or_default();
-                    change.difference += if up { count } else { -count };
-                    if up && change.words.last() != Some(&number) {
-                        change.words.push(number);
-                    }
+    pub(super) fn best(&mut self) -> Result<Option<Pair>> {
+        loop {
+            while let Some((count, Reverse(pair))) = self.queue.pop() {
+                match self.pairs.get(pair) {
+                    Some(found) if found.count == count => return Ok(Some(pair)),
+                    Some(found) if found.count > 0 => self.queue.push((found.count, Reverse(pair))),
+                    _ => {}
                 }
-            });
+            }
+            if self.floor == self.min_frequency {
+                return Ok(None);
+            }
+            self.floor = (self.floor / LOWER).max(self.min_frequency);
+            self.count_all()?;
         }
-        for (changed, change) in changes {
-            self.apply(changed, change)?;
+    }
+
+    /// Counts all pairs, and notes the places of those that reach the floor.
+    fn count_all(&mut self) -> Result<()> {
+        let pairs = &mut self.pairs;
+        *pairs = PairTable::with_room_for(0);
+        self.arena.for_each_pair(self.tick, |_, pair, weight| {
+            let found = pairs.entry(pair);
+            found.count += weight;
+            found.places += 1;
+        })?;
+        pairs.retain(|found| found.count >= self.floor);
+        let mut total = 0;
+        for found in pairs.iter_mut() {
+            found.start = total;
+            total += found.places as usize;
+            found.places = 0;
+        }
+        let places = &mut self.places;
+        places.clear();
+        places.resize(total, 0);
+        self.arena.for_each_pair(self.tick, |place, pair, _| {
+            if let Some(found) = pairs.get(pair) {
+                places[found.start + found.places as usize] = place;
+                found.places += 1;
+            }
+        })?;
+        self.queue = pairs.iter().map(|found| (found.count, Reverse(found.pair))).collect();
+        Ok(())
+    }
+
+    /// Replaces the pair by `made` wherever it occurs. `new`: the token is; else it existed, and pairs with it may have
+    /// been forgotten.
+    pub(super) fn merge(&mut self, pair: Pair, made: u32, new: bool) -> Result<()> {
+        let (left, right) = (pair.left(), pair.right());
+        if new {
+            self.arena.add_token(left, right);
+        }
+        self.replace(pair, made)?;
+        subtract(&mut self.pairs, self.floor, &self.before, |id| (Pair::new(id, left), new || id != made));
+        subtract(&mut self.pairs, self.floor, &self.after, |id| (Pair::new(right, id), new || id != made));
+        if new {
+            // Two merges side by side: the first saw `left` behind it, which the second then made part of its own.
+            self.after.unsee(left, self.before.get(made));
+        } else {
+            self.find(made);
+        }
+        self.add(made);
+        self.before.clear();
+        self.after.clear();
+        Ok(())
+    }
+
+    /// Writes the new token wherever the pair stands, and adds up the neighbours.
+    fn replace(&mut self, pair: Pair, made: u32) -> Result<()> {
+        self.merged.clear();
+        let Some(found) = self.pairs.get(pair) else { return Ok(()) };
+        found.count = 0;
+        let places = &self.places[found.start..found.start + found.places as usize];
+        for (number, &place) in places.iter().enumerate() {
+            if let Some(&ahead) = places.get(number + AHEAD) {
+                self.arena.prefetch(ahead);
+            }
+            if let Some((before, after)) = self.arena.replace(place, pair, made) {
+                let weight = self.arena.weight(place);
+                self.before.see(before, weight);
+                self.after.see(after, weight);
+                self.merged.push(place);
+            }
+            if number % STEP == STEP - 1 {
+                (self.tick)()?;
+            }
         }
         Ok(())
     }
 
-    fn apply(&mut self, pair: Pair, change: Change) -> Result<()> {
-        let found = self.pairs.entry(pair).or_default();
-        let count = i128::from(found.count) + change.difference;
-        found.count = u64::try_from(count).map_err(|_| Error::value("a pair occurs more than 2^64 times"))?;
-        found.words.extend(change.words);
-        if found.count == 0 {
-            self.pairs.remove(&pair);
-        } else if change.difference > 0 {
-            self.queue.push((found.count, Reverse(pair)));
+    /// Where a token stands, and what stands beside it. A pair of two of it is seen from the right one.
+    fn find(&mut self, token: u32) {
+        self.before.clear();
+        self.after.clear();
+        self.merged.clear();
+        for place in self.arena.places_of(token) {
+            let (before, after) = self.arena.beside(place, token);
+            let weight = self.arena.weight(place);
+            self.before.see(before, weight);
+            if after != S::of(token) {
+                self.after.see(after, weight);
+            }
+            self.merged.push(place);
         }
-        Ok(())
+    }
+
+    /// Adds the pairs that a merge made.
+    fn add(&mut self, made: u32) {
+        let kept = self.keep(made, true) + self.keep(made, false);
+        if kept == 0 {
+            return;
+        }
+        for &place in &self.merged {
+            let (before, after) = self.arena.beside(place, made);
+            if let Some(next) = self.before.next(before) {
+                self.places[next] = place - self.arena.length(before.id());
+            }
+            if let Some(next) = self.after.next(after) {
+                self.places[next] = place;
+            }
+        }
+    }
+
+    /// Makes entries for the pairs that reach the floor, and room for their places. How many there are.
+    fn keep(&mut self, made: u32, is_before: bool) -> usize {
+        let side = if is_before { &mut self.before } else { &mut self.after };
+        let pair = |id| if is_before { Pair::new(id, made) } else { Pair::new(made, id) };
+        let mut kept = 0;
+        for index in 0..side.touched().len() {
+            let id = side.touched()[index];
+            let tally = side.get(id);
+            if tally.count >= self.floor {
+                let start = self.places.len();
+                self.places.resize(start + tally.places as usize, 0);
+                let found = self.pairs.entry(pair(id));
+                (found.count, found.start, found.places) = (tally.count, start, tally.places);
+                self.queue.push((tally.count, Reverse(pair(id))));
+                side.keep(id, start);
+                kept += 1;
+            }
+        }
+        kept
     }
 }
 
-/// The sum of what one merge did to one pair.
-#[derive(Default)]
-struct Change {
-    difference: i128,
-    words: Vec<u32>,
-}
-
-impl Occurrences {
-    fn add(&mut self, count: u64) -> Result<()> {
-        self.count = self.count.checked_add(count).ok_or_else(|| Error::value("a pair occurs more than 2^64 times"))?;
-        Ok(())
-    }
-
-    /// Words come in order, so a word already noted is the last.
-    fn note(&mut self, word: u32) {
-        if self.words.last() != Some(&word) {
-            self.words.push(word);
+/// Takes what a merge ended off the pairs that existed. `old` gives a neighbour's pair, and whether the sum is all that
+/// is to be known of it; a pair that will be counted anew is forgotten.
+fn subtract(pairs: &mut PairTable, floor: u64, side: &Neighbours, old: impl Fn(u32) -> (Pair, bool)) {
+    let touched = side.touched();
+    for (number, &id) in touched.iter().enumerate() {
+        if let Some(&ahead) = touched.get(number + AHEAD) {
+            pairs.prefetch(old(ahead).0);
+        }
+        let (pair, known) = old(id);
+        if let Some(found) = pairs.get(pair)
+            && found.count > 0
+        {
+            found.count = if known { found.count - side.get(id).count } else { 0 };
+            if found.count < floor {
+                found.count = 0;
+            }
         }
     }
 }

@@ -5,18 +5,23 @@
 //! right; stop at the wanted size or when the best count is below `min_frequency`.
 //! (`tests/reference/bpe.py` is the same in 30 lines.)
 
+mod arena;
 mod learn;
-mod words;
+mod neighbours;
+mod pairs;
 
 use super::{BpeModel, Merge, Merges};
 use crate::byte_level;
 use crate::counts::count_pieces;
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Progress};
 use crate::split::Pattern;
 use crate::vocab::{SpecialToken, Vocab, show};
+use arena::{Arena, Pieces, Slot};
+use learn::Learner;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
 /// Whose numbering of tokens, and so whose ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +67,43 @@ pub fn train(
     let pattern = &options.pattern;
     let counted = count_pieces(source, |text, emit| pattern.split(text, |range| emit(&text[range])), monitor)?;
     let mut tokens = Numbering::new(options.compat, specials);
-    let merges = learn::learn(&counted, &mut tokens, room, options.min_frequency, monitor)?;
+    let small = tokens.next_id().saturating_add(room) <= u16::LIMIT;
+    let learn = if small { learn::<u16> } else { learn::<u32> };
+    let merges = learn(&counted, &mut tokens, room, options.min_frequency, monitor)?;
     tokens.finish(options, merges)
+}
+
+/// Learns up to `room` new tokens.
+fn learn<S: Slot>(
+    pieces: &dyn Pieces,
+    tokens: &mut Numbering,
+    room: u32,
+    min_frequency: u64,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Merge>> {
+    let learned = Cell::new(0);
+    let tick = || {
+        monitor.tick(Progress {
+            stage: "merging",
+            unit: "merges",
+            done: u64::from(learned.get()),
+            total: Some(u64::from(room)),
+        })
+    };
+    let arena = Arena::<S>::new(pieces, &tokens.byte_ids, tokens.first)?;
+    let mut learner = Learner::new(arena, room, min_frequency, &tick)?;
+    let mut merges = Vec::new();
+    while learned.get() < room
+        && let Some(pair) = learner.best()?
+    {
+        let (left, right) = (pair.left(), pair.right());
+        let (id, new) = tokens.make(left, right);
+        learner.merge(pair, id, new)?;
+        merges.push(Merge { left, right, id });
+        learned.set(learned.get() + u32::from(new));
+        tick()?;
+    }
+    Ok(merges)
 }
 
 /// Which id stands for which bytes while the vocabulary grows.
@@ -91,8 +131,9 @@ impl Numbering {
         Numbering { compat, byte_ids, tokens, first, by_bytes }
     }
 
-    fn byte_id(&self, byte: u8) -> u32 {
-        self.byte_ids[usize::from(byte)]
+    /// The id of the next new token.
+    fn next_id(&self) -> u32 {
+        self.tokens.last().map_or(self.first, |(last, _)| last + 1)
     }
 
     fn bytes(&self, id: u32) -> &[u8] {
@@ -107,7 +148,7 @@ impl Numbering {
         {
             return (id, false);
         }
-        let id = self.tokens.last().map_or(self.first, |(last, _)| last + 1);
+        let id = self.next_id();
         self.by_bytes.entry(bytes.clone()).or_insert(id);
         self.tokens.push((id, bytes));
         (id, true)
@@ -115,7 +156,7 @@ impl Numbering {
 
     fn finish(self, options: &TrainOptions, merges: Vec<Merge>) -> Result<(BpeModel, Vec<SpecialToken>)> {
         let first_special = match self.compat {
-            Compat::Gpt => self.tokens.last().map_or(0, |(last, _)| last + 1),
+            Compat::Gpt => self.next_id(),
             Compat::HuggingFace => 0,
         };
         for text in &options.special_tokens {
