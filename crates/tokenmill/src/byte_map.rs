@@ -5,6 +5,7 @@
 //! written whose strings all fall into one place.
 
 use crate::prefetch::prefetch;
+use crate::short_key::short_key;
 use std::hash::{BuildHasher as _, RandomState};
 
 /// String → number, for numbers below [`ByteMap::NONE`].
@@ -161,31 +162,6 @@ fn high(block: &[u8; 16]) -> u64 {
     u64::from_le_bytes([block[8], block[9], block[10], block[11], block[12], block[13], block[14], block[15]])
 }
 
-/// A string of up to 15 bytes as a number: the bytes, zeros, and the length in the last byte, so that a zero byte at the
-/// end counts. `None` for longer ones.
-#[inline]
-pub(crate) fn short_key(bytes: &[u8]) -> Option<u128> {
-    let length = bytes.len();
-    // Two loads that may overlap: what both have is the same, so `|` leaves it as it is.
-    let value = match length {
-        0 => 0,
-        1..=3 => {
-            let at = |index: usize| u128::from(bytes[index]) << (8 * index);
-            at(0) | at(length / 2) | at(length - 1)
-        }
-        4..=7 => {
-            let (first, last) = (bytes.first_chunk::<4>()?, bytes.last_chunk::<4>()?);
-            u128::from(u32::from_le_bytes(*first)) | u128::from(u32::from_le_bytes(*last)) << (8 * (length - 4))
-        }
-        8..=15 => {
-            let (first, last) = (bytes.first_chunk::<8>()?, bytes.last_chunk::<8>()?);
-            u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << (8 * (length - 8))
-        }
-        _ => return None,
-    };
-    Some(value | (length as u128) << 120)
-}
-
 /// Every bit of both factors reaches every bit of the result.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
@@ -223,18 +199,6 @@ mod tests {
             prop_assert_eq!(repeats, expected_repeats);
             for bytes in strings.iter().chain([&other]) {
                 prop_assert_eq!(map.find(bytes, string), expected.get(bytes).copied());
-            }
-        }
-
-        #[test]
-        fn short_keys_are_the_bytes_and_their_length(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
-            let key = short_key(&bytes);
-            prop_assert_eq!(key.is_some(), bytes.len() < 16);
-            if let Some(key) = key {
-                let mut expected = [0; 16];
-                expected[..bytes.len()].copy_from_slice(&bytes);
-                expected[15] = bytes.len() as u8;
-                prop_assert_eq!(key.to_le_bytes(), expected);
             }
         }
     }

@@ -24,6 +24,7 @@ pub mod hex;
 pub mod monitor;
 mod prefetch;
 pub mod sample;
+mod short_key;
 pub mod special;
 pub mod split;
 pub mod store;

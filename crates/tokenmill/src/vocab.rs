@@ -1,8 +1,9 @@
 //! Ids ↔ bytes, and special tokens.
 
-use crate::byte_map::{ByteMap, short_key};
+use crate::byte_map::ByteMap;
 use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
+use crate::short_key::short_key;
 
 /// Ordinary tokens: each id stands for a non-empty byte string. Ids may have gaps (special tokens sit in them).
 #[derive(Debug, Clone)]

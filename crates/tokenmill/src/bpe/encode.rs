@@ -8,10 +8,11 @@
 use super::BpeModel;
 use super::bridge::Cuts;
 use super::cache::{Absent, Became, PieceCache};
-use super::key::{self, Kind, MEDIUM, Medium, SHORT};
+use super::key::{self, Kind, MEDIUM, Medium};
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
 use crate::error::{Error, Result};
+use crate::short_key::SHORT;
 use crate::split::Ends;
 use std::ops::Range;
 

@@ -5,11 +5,10 @@
 //! * up to 15 bytes: the bytes, zeros, and the length in the last byte;
 //! * 16 to 32 bytes: the first 16, the last 16 (they overlap, unless there are 32) and the length.
 
+use crate::short_key::short_key_at;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
-/// Longest piece whose key is one integer.
-pub(super) const SHORT: usize = 15;
 /// Longest piece that has a key.
 pub(super) const MEDIUM: usize = 32;
 
@@ -36,30 +35,10 @@ impl Default for Secrets {
     }
 }
 
-/// For each length up to 15: the bits of its bytes.
-const MASKS: [u128; SHORT + 1] = {
-    let mut masks = [0; SHORT + 1];
-    let mut length = 1;
-    while length <= SHORT {
-        masks[length] = (1 << (8 * length)) - 1;
-        length += 1;
-    }
-    masks
-};
-
 /// The key of the piece `text[start..start + length]`, of 1 to 15 bytes.
 #[inline(always)]
 pub(super) fn short(text: &[u8], start: usize, length: usize, kind: Kind) -> u128 {
-    let bytes = match text[start..].first_chunk::<16>() {
-        // The usual case: one load, from which what follows the piece is cut off.
-        Some(window) => u128::from_le_bytes(*window) & MASKS[length],
-        None => {
-            let mut window = [0; 16];
-            window[..length].copy_from_slice(&text[start..start + length]);
-            u128::from_le_bytes(window)
-        }
-    };
-    bytes | ((length as u128) | kind as u128) << 120
+    short_key_at(text, start, length) | (kind as u128) << 120
 }
 
 /// In place of the key of a longer piece: no short piece has it.
@@ -69,13 +48,6 @@ pub(super) const NONE: u128 = u128::MAX;
 #[inline(always)]
 pub(super) fn is_none(key: u128) -> bool {
     (key >> 120) as u8 == 0xFF
-}
-
-/// The bytes of a whole short piece, and how many they are.
-#[inline(always)]
-pub(super) fn bytes(key: &u128) -> ([u8; 16], usize) {
-    let bytes = key.to_le_bytes();
-    (bytes, usize::from(bytes[SHORT]) % 16)
 }
 
 /// The key of a piece of 16 to 32 bytes.

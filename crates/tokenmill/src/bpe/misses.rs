@@ -6,9 +6,9 @@
 
 use super::BpeModel;
 use super::cache::{Became, PieceCache};
-use super::key::{self, SHORT};
 use super::merge::{Scan, fits_scan};
 use super::pairs::Sought;
+use crate::short_key::{SHORT, short_bytes};
 
 /// So many pieces are merged in turn.
 const IN_TURN: usize = 16;
@@ -74,7 +74,7 @@ impl BpeModel {
     /// Makes `job` the next piece; `false` if there is none.
     fn start(&self, waiting: &mut impl Iterator<Item = usize>, keys: &[u128], job: &mut Job) -> bool {
         for at in waiting {
-            let (bytes, length) = key::bytes(&keys[at]);
+            let (bytes, length) = short_bytes(&keys[at]);
             job.at = at;
             job.sought = [None, None];
             if job.scan.set(&bytes[..length], &self.byte_ids, &self.pairs) {

@@ -31,7 +31,9 @@ pub fn train(
     monitor: &dyn Monitor,
 ) -> Result<(WordModel, Vec<SpecialToken>)> {
     let cutter = WordCutter::new(&options.split)?;
-    let mut words = count_pieces(source, |text, emit| cutter.cut(text, |range| emit(&text[range])), monitor)?;
+    let counted =
+        count_pieces(source, |text, counter| cutter.cut(text, |word| counter.add(text[word].as_bytes())), monitor)?;
+    let mut words = counted.sorted();
     words.retain(|(word, count)| {
         *count >= options.min_frequency && !options.special_tokens.iter().any(|special| special.as_bytes() == &**word)
     });

@@ -15,9 +15,10 @@ mod medium;
 
 pub(super) use limits::check_variable;
 
-use super::key::{self, Kind, MEDIUM, Medium, SHORT, Secrets};
+use super::key::{self, Kind, MEDIUM, Medium, Secrets};
 use super::output::{Output, Room};
 use crate::prefetch::prefetch;
+use crate::short_key::{SHORT, short_bytes};
 use crate::zeroed::{Plain, Zeroed};
 use limits::Limits;
 use medium::{MEDIUM_IDS, Pair};
@@ -206,7 +207,7 @@ impl PieceCache {
         let packed = Became::of(ids).unwrap_or(Became::ELSEWHERE);
         self.put_short(key, packed);
         if packed == Became::ELSEWHERE {
-            let (bytes, length) = key::bytes(&key);
+            let (bytes, length) = short_bytes(&key);
             self.put_medium(&Medium::of(&bytes[..length], Kind::Whole), ids);
         }
         packed

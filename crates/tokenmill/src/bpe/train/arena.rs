@@ -11,6 +11,7 @@
 //! of a token only while it is the first or the last of one.
 
 use super::pairs::Pair;
+use crate::counts::PieceCounts;
 use crate::error::{Error, Result};
 use crate::prefetch::prefetch;
 use std::collections::BTreeMap;
@@ -85,18 +86,13 @@ pub(super) struct Arena<S> {
     num_pairs: u64,
 }
 
-/// The pieces of a corpus, which can be gone through more than once: `visit(piece, count)`.
-pub(super) trait Pieces {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()>;
-}
-
 impl<S: Slot> Arena<S> {
     /// `byte_ids`: the id of each byte. They follow one another from `first`.
-    pub(super) fn new(pieces: &dyn Pieces, byte_ids: &[u32], first: u32) -> Result<Arena<S>> {
+    pub(super) fn new(pieces: &PieceCounts, byte_ids: &[u32], first: u32) -> Result<Arena<S>> {
         let (runs, num_pairs, end) = lay_out(pieces)?;
         let mut slots = vec![S::WALL; end as usize];
         let mut cursors: BTreeMap<u64, Place> = runs.iter().map(|run| (run.weight, run.start)).collect();
-        pieces.each(&mut |piece, count| {
+        pieces.each(|piece, count| {
             if piece.len() > 1
                 && let Some(cursor) = cursors.get_mut(&count)
             {
@@ -106,8 +102,7 @@ impl<S: Slot> Arena<S> {
                 }
                 *cursor += width(piece);
             }
-            Ok(())
-        })?;
+        });
         let notes = note(&runs, slots.len());
         let lengths = vec![1; first as usize + byte_ids.len()];
         Ok(Arena { slots, runs, notes, lengths, num_pairs })
@@ -226,21 +221,19 @@ fn width(piece: &[u8]) -> Place {
 }
 
 /// Where the pieces of each count begin, how many pairs there are, and the end of all.
-fn lay_out(pieces: &dyn Pieces) -> Result<(Vec<Run>, u64, Place)> {
+fn lay_out(pieces: &PieceCounts) -> Result<(Vec<Run>, u64, Place)> {
     // Few: counts are small or rare.
     let mut slots: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut pairs: u64 = 0;
-    pieces.each(&mut |piece, count| {
-        if piece.len() > 1 && count > 0 {
-            let more = count.checked_mul(piece.len() as u64 - 1);
-            pairs = more
-                .and_then(|more| pairs.checked_add(more))
-                .filter(|&sum| i64::try_from(sum).is_ok())
-                .ok_or_else(|| Error::value("the pairs of the corpus are more than 2^63; lower the weights"))?;
+    let mut pairs: u128 = 0;
+    pieces.each(|piece, count| {
+        if piece.len() > 1 {
+            pairs += u128::from(count) * (piece.len() as u128 - 1);
             *slots.entry(count).or_default() += piece.len() as u64 + 1;
         }
-        Ok(())
-    })?;
+    });
+    let pairs = i64::try_from(pairs)
+        .map(i64::unsigned_abs)
+        .map_err(|_| Error::value(format!("the corpus has {pairs} pairs, more than 2^63 - 1; lower the weights")))?;
     let mut start: u64 = 1;
     let mut runs = Vec::with_capacity(slots.len() + 1);
     for (&weight, &slots) in slots.iter().rev() {
@@ -268,10 +261,4 @@ fn note(runs: &[Run], slots: usize) -> Vec<u32> {
             run as u32
         })
         .collect()
-}
-
-impl Pieces for Vec<crate::counts::Counted> {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
-        self.iter().try_for_each(|(piece, count)| visit(piece, *count))
-    }
 }

@@ -12,13 +12,13 @@ mod pairs;
 
 use super::{BpeModel, Merge, Merges};
 use crate::byte_level;
-use crate::counts::count_pieces;
+use crate::counts::{Counter, PieceCounts, count_pieces};
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
-use crate::split::Pattern;
+use crate::split::{Ends, Pattern};
 use crate::vocab::{SpecialToken, Vocab, show};
-use arena::{Arena, Pieces, Slot};
+use arena::{Arena, Slot};
 use learn::Learner;
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
@@ -64,8 +64,7 @@ pub fn train(
             u64::from(BYTES) + u64::from(specials)
         )));
     };
-    let pattern = &options.pattern;
-    let counted = count_pieces(source, |text, emit| pattern.split(text, |range| emit(&text[range])), monitor)?;
+    let counted = count_pieces(source, |text, counter| cut(&options.pattern, text, counter), monitor)?;
     let mut tokens = Numbering::new(options.compat, specials);
     let small = tokens.next_id().saturating_add(room) <= u16::LIMIT;
     let learn = if small { learn::<u16> } else { learn::<u32> };
@@ -73,9 +72,21 @@ pub fn train(
     tokens.finish(options, merges)
 }
 
+/// Counts the pieces of a text.
+fn cut(pattern: &Pattern, text: &str, counter: &mut Counter<'_>) -> Result<()> {
+    let mut cutter = pattern.cutter(text);
+    let mut ends = Ends::new();
+    let mut start = 0;
+    while cutter.fill(&mut ends)? {
+        counter.add_all(text.as_bytes(), start, ends.as_slice());
+        start = ends.as_slice().last().copied().unwrap_or(start);
+    }
+    Ok(())
+}
+
 /// Learns up to `room` new tokens.
 fn learn<S: Slot>(
-    pieces: &dyn Pieces,
+    pieces: &PieceCounts,
     tokens: &mut Numbering,
     room: u32,
     min_frequency: u64,
