@@ -46,6 +46,17 @@ class Batch:
     step: int
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of one rank: `count` samples of `epoch` from `first` on; `after` is the position behind it."""
+
+    epoch: int
+    number: int
+    first: int
+    count: int
+    after: int
+
+
 class DataLoader:
     """Iterates over `data` in batches of `batch_size` windows per rank.
 
@@ -117,7 +128,7 @@ class DataLoader:
             world_size=self.world_size,
             drop_last=check_bool("drop_last", drop_last),
         )
-        self._next_sample = 0
+        self.position = 0
         self._identity: dict[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -127,35 +138,53 @@ class DataLoader:
         return self._batches.steps_per_epoch * self.epochs
 
     def __iter__(self) -> Iterator[Batch]:
-        samples = self._plan.num_windows
-        end = None
-        if self.epochs is not None:
-            end = (self._next_sample // samples // self.epochs + 1) * self.epochs
-        while True:
-            epoch, sample = divmod(self._next_sample, samples)
-            if end is not None and epoch >= end:
-                return
-            rows = self._batches.rows(sample, self.rank)
-            if rows is None:  # only after a change of the global batch: too few windows are left for one
-                self._next_sample = (epoch + 1) * samples
-                continue
-            first, count, after = rows
-            batch = self._batch(epoch, sample, first, count)
-            over = self._batches.rows(after, self.rank) is None
-            self._next_sample = (epoch + 1) * samples if over else epoch * samples + after
+        end = self.pass_end()
+        while (step := self.step_at(self.position, end)) is not None:
+            batch = self.make(step)
+            self.position = step.after
             yield batch
 
-    def _batch(self, epoch: int, sample: int, first: int, count: int) -> Batch:
+    def pass_end(self) -> int | None:
+        """The sample at which the pass that the position is in ends; None: never."""
+        if self.epochs is None:
+            return None
+        one_pass = self._plan.num_windows * self.epochs
+        return (self.position // one_pass + 1) * one_pass
+
+    def step_at(self, position: int, end: int | None) -> Step | None:
+        """What comes at a position: a pure function, so that a batch can be made before it is taken."""
+        samples = self._plan.num_windows
+        while end is None or position < end:
+            epoch, sample = divmod(position, samples)
+            rows = self._batches.rows(sample, self.rank)
+            if rows is None:  # only after a change of the global batch: too few windows are left for one
+                position = (epoch + 1) * samples
+                continue
+            first, count, after = rows
+            over = self._batches.rows(after, self.rank) is None
+            return Step(
+                epoch=epoch,
+                number=epoch * self._batches.steps_per_epoch + sample // (self.batch_size * self.world_size),
+                first=first,
+                count=count,
+                after=(epoch + 1) * samples if over else epoch * samples + after,
+            )
+        return None
+
+    def make(self, step: Step) -> Batch:
+        """The batch of a step. Does not look at the position; several threads may call it."""
         import numpy as np
 
-        rows = np.empty((count, self.max_length + 1), dtype=self.dtype)
-        windows = _core.gather(self._source.core, self._plan, epoch, first, count, self.pad_id, rows)
+        rows = np.empty((step.count, self.max_length + 1), dtype=self.dtype)
+        windows = _core.gather(
+            self._source.core, self._plan, step.epoch, step.first, step.count, self.pad_id, rows
+        )
         return Batch(
             input_ids=rows[:, :-1],
             labels=labels_of(rows, self._plan, windows, self.tail),
             windows=windows,
-            epoch=epoch,
-            step=epoch * self._batches.steps_per_epoch + sample // (self.batch_size * self.world_size),
+            epoch=step.epoch,
+            step=step.number,
         )
 
     @property
@@ -170,7 +199,7 @@ class DataLoader:
         """
         return {
             "version": _STATE_VERSION,
-            "next_sample": self._next_sample,
+            "next_sample": self.position,
             "plan": {
                 "num_windows": self._plan.num_windows,
                 "max_length": self.max_length,
@@ -208,7 +237,7 @@ class DataLoader:
                 + "; ".join(differences)
                 + ". Use the data and options that the state was made with, or start anew without it"
             )
-        self._next_sample = check_integer(
+        self.position = check_integer(
             "next_sample", state.get("next_sample"), 0, self._plan.num_windows * 2**64 - 1
         )
 
