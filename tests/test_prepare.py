@@ -11,7 +11,8 @@ from tokenmill import _core
 from tokenmill.documents import Documents
 from tokenmill.prepare import prepare
 from tokenmill.store import Origin
-from tokenmill.tokenizer import Tokenizer, train_bpe
+from tokenmill.tokenizer import Tokenizer
+from tokenmill.train_tokenizer import train_bpe
 
 TEXTS = ["the cat sat", "", "on the mat, naïve", "the end"]
 

@@ -14,15 +14,20 @@ dolor sit amet, consectetur → sit amet, consectetur adipiscing
 """
 
 from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError, __version__
+from tokenmill.counts import Counts, CountTotals, count_words
 from tokenmill.documents import Document, Documents
 from tokenmill.loader import Batch, DataLoader
 from tokenmill.prepare import prepare
 from tokenmill.sampling import Windows
 from tokenmill.store import Origin, Report, TokenStore
-from tokenmill.tokenizer import Tokenizer, train_bpe, train_word
+from tokenmill.tokenizer import Tokenizer
+from tokenmill.train_tokenizer import Curve, train_bpe, train_word
 
 __all__ = [
     "Batch",
+    "CountTotals",
+    "Counts",
+    "Curve",
     "DataLoader",
     "Document",
     "DocumentError",
@@ -36,6 +41,7 @@ __all__ = [
     "UnknownTokenError",
     "Windows",
     "__version__",
+    "count_words",
     "prepare",
     "train_bpe",
     "train_word",

@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_SHARD_TOKENS",
     "ArrowIds",
     "Batches",
+    "Counts",
     "DocumentError",
     "EncodeStream",
     "FormatError",
@@ -21,11 +22,13 @@ __all__ = [
     "Tokenizer",
     "UnknownTokenError",
     "__version__",
+    "count_pieces",
     "expand_paths",
     "gather",
     "gather_windows",
     "prepare",
     "split_pieces",
+    "train_bpe",
     "verify_store",
 ]
 
@@ -51,21 +54,55 @@ class Source:
 
 def expand_paths(paths: list[str], format: str | None = None) -> list[str]: ...
 
+# train.rs
+
+def count_pieces(
+    source: Source,
+    out: str,
+    *,
+    pattern: str,
+    name: str,
+    max_bytes: int | None,
+    folder: str,
+    progress: ProgressCallback | None,
+) -> None: ...
+
+@final
+class Counts:
+    @staticmethod
+    def open(paths: list[str], weights: list[tuple[str, int]]) -> Counts: ...
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def sources(self) -> list[str]: ...
+    def totals(self) -> tuple[int, list[int]]: ...
+    def save(self, path: str) -> None: ...
+
+# Tokenizers; tokens before the first merge; by merge: ids so far, count of its pair, tokens; long pieces
+def train_bpe(
+    data: Source | Counts,
+    *,
+    vocab_sizes: list[int],
+    pattern: str,
+    special_tokens: list[str],
+    min_frequency: int,
+    hugging_face: bool,
+    max_token_bytes: int | None,
+    base: Tokenizer | None,
+    max_bytes: int | None,
+    folder: str,
+    progress: ProgressCallback | None,
+) -> tuple[
+    list[Tokenizer],
+    int,
+    tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]],
+    list[tuple[int, bytes]],
+]: ...
+
 # tokenizer.rs
 
 @final
 class Tokenizer:
-    @staticmethod
-    def train_bpe(
-        source: Source,
-        *,
-        vocab_size: int,
-        pattern: str,
-        special_tokens: list[str],
-        min_frequency: int,
-        hugging_face: bool,
-        progress: ProgressCallback | None,
-    ) -> Tokenizer: ...
     @staticmethod
     def train_word(
         source: Source,

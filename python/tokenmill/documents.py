@@ -39,6 +39,10 @@ class Documents:
         self._description = description
         self._once = once
         self._used = False
+        #: The files, where there are files that can be read again,
+        self.files: list[str] | None = None
+        #: and how they are read.
+        self.options: dict[str, Any] = {}
 
     @classmethod
     def from_files(
@@ -71,12 +75,24 @@ class Documents:
         named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         files = _core.expand_paths([os.fspath(path) for path in named], format)
 
+        return cls._of_files(files, {"format": format, "text_field": text_field, "separator": separator})
+
+    @classmethod
+    def _of_files(cls, files: list[str], options: dict[str, Any]) -> Documents:
         def open_source() -> _core.Source:
-            return _core.Source.files(files, format, text_field, separator)
+            return _core.Source.files(files, **options)
 
         open_source()  # Opens nothing for reading: it checks files and options here rather than at first use.
-        description = files[0] if len(files) == 1 else f"{len(files)} files"
-        return cls(open_source, description=description, once="-" in files)
+        once = "-" in files
+        documents = cls(
+            open_source, description=files[0] if len(files) == 1 else f"{len(files)} files", once=once
+        )
+        documents.files, documents.options = None if once else files, options
+        return documents
+
+    def part(self, files: list[str]) -> Documents:
+        """The documents of some of the files."""
+        return self._of_files(files, self.options)
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Documents:

@@ -11,12 +11,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tokenmill import _core
-from tokenmill.documents import Documents
-from tokenmill.special_tokens import find
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tokenmill.documents import Data
-    from tokenmill.progress import ProgressCallback
+    from tokenmill.train_tokenizer import Curve
 
     AllowedSpecial: TypeAlias = Literal["all"] | Collection[str]
 
@@ -37,10 +34,8 @@ class ReadableText(Protocol):
         """The next `size` characters at most; `""` at the end."""
 
 
-END_OF_TEXT = "<|endoftext|>"
 # Characters that `encode_iter` hands to the core at once: work for all threads, yet little memory.
 CHUNK = 1 << 20
-WORD_SPECIALS = ("[BOS]", "[EOS]", "[PAD]", "[UNK]")
 
 
 class Tokenizer:
@@ -60,10 +55,12 @@ class Tokenizer:
     used for texts and batches from 64 KiB on.
     """
 
-    __slots__ = ("_core",)
+    __slots__ = ("_core", "curve")
 
     def __init__(self, core: _core.Tokenizer) -> None:
         self._core = core
+        #: What each merge did, where this tokenizer has just been trained.
+        self.curve: Curve | None = None
 
     @classmethod
     def load(
@@ -325,102 +322,6 @@ class Tokenizer:
         return f"Tokenizer(model={self.model!r}, vocab_size={self.vocab_size}, pattern={self.pattern!r})"
 
 
-def train_bpe(
-    data: Data,
-    *,
-    vocab_size: int,
-    pattern: str = "gpt4",
-    special_tokens: Sequence[str] = (END_OF_TEXT,),
-    min_frequency: int = 2,
-    compat: Literal["gpt", "hf"] = "gpt",
-    progress: ProgressCallback | None = None,
-) -> Tokenizer:
-    """Train a byte-level BPE tokenizer.
-
-    Pairs are counted (overlapping) inside the pieces that `pattern` cuts; the most frequent pair merges, of
-    equals the one with the smallest (left id, right id), until the vocabulary is full or no pair occurs
-    `min_frequency` times. The result depends on the documents and these arguments alone.
-
-    Args:
-        data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
-        vocab_size: tokens in all: 256 bytes, merges, special tokens.
-        pattern: "gpt2", "gpt4", "gpt4o", "llama3", "qwen2" or a regular expression.
-        special_tokens: their spellings.
-        min_frequency: pairs that occur less often are not merged.
-        compat: "gpt": ids 0–255 are the bytes, special tokens come last, merges as rustbpe learns them.
-            "hf": special tokens first, bytes in ByteLevel order, merges as Hugging Face's `BpeTrainer` learns
-            them.
-        progress: called as `progress(stage, unit, done, total)` a few times a second.
-
-    Raises:
-        ValueError: an argument cannot be right.
-        DocumentError: a document cannot be read; the message names file, line and byte.
-
-    >>> import tokenmill as tm
-    >>> tok = tm.train_bpe(tm.Documents.from_texts(["aaabdaaabac"] * 2), vocab_size=259, special_tokens=[])
-    >>> [tok.id_to_token(i) for i in tok.encode("aaabdaaabac")]
-    [b'aaab', b'd', b'aaab', b'a', b'c']
-    """
-    if compat not in ("gpt", "hf"):
-        raise ValueError(f"compat={compat!r} is not known; choose 'gpt' or 'hf'")
-    core = _core.Tokenizer.train_bpe(
-        Documents.of(data)._source(),
-        vocab_size=vocab_size,
-        pattern=pattern,
-        special_tokens=_spellings(special_tokens),
-        min_frequency=min_frequency,
-        hugging_face=compat == "hf",
-        progress=progress,
-    )
-    return Tokenizer(core)
-
-
-def train_word(
-    data: Data,
-    *,
-    split: str = "punctuation",
-    special_tokens: Sequence[str] = WORD_SPECIALS,
-    unk_token: str | None = None,
-    min_frequency: int = 1,
-    max_vocab: int | None = None,
-    progress: ProgressCallback | None = None,
-) -> Tokenizer:
-    """Train a tokenizer of whole words: the distinct words in order, then the special tokens.
-
-    Args:
-        data: paths (a path, a glob, a list of these) or `Documents`. A bare `str` is a path, never a text.
-        split: "punctuation": words and punctuation marks (`Hello, world!` → `Hello` `,` `world` `!`);
-            "whitespace": at white space only (`amet,` keeps its comma); else a regular expression whose
-            matches delimit words and are words themselves unless blank.
-        special_tokens: their spellings, numbered in this order.
-        unk_token: which of them stands for unknown words; by default the one spelled `[UNK]`, `<unk>` or
-            `<|unk|>`. Without one, an unknown word is an error that names it.
-        min_frequency: words that occur less often get no id.
-        max_vocab: tokens in all at most, special ones included; the most frequent words stay.
-        progress: called as `progress(stage, unit, done, total)` a few times a second.
-
-    Raises:
-        ValueError: an argument cannot be right.
-        DocumentError: a document cannot be read; the message names file, line and byte.
-
-    >>> import tokenmill as tm
-    >>> tok = tm.train_word(tm.Documents.from_texts(["Hello, world!"]))
-    >>> tok.encode("Hello, world!"), tok.decode(tok.encode("Bye, world!"))
-    ([2, 1, 3, 0], '[UNK], world!')
-    """
-    spellings = _spellings(special_tokens)
-    core = _core.Tokenizer.train_word(
-        Documents.of(data)._source(),
-        split=split,
-        special_tokens=spellings,
-        unknown_token=unk_token if unk_token is not None else find(spellings, "unk"),
-        min_frequency=min_frequency,
-        max_vocab=max_vocab,
-        progress=progress,
-    )
-    return Tokenizer(core)
-
-
 def _allowed(allowed_special: AllowedSpecial) -> bool | list[str]:
     if allowed_special == "all":
         return True
@@ -468,9 +369,3 @@ def _ids(ids: Iterable[int]) -> list[int]:
     # NumPy and PyTorch turn themselves into lists faster than they iterate.
     tolist = getattr(ids, "tolist", None)
     return list(tolist()) if tolist is not None else list(ids)
-
-
-def _spellings(special_tokens: Sequence[str]) -> list[str]:
-    if isinstance(special_tokens, str):
-        raise TypeError(f"special_tokens is a str; pass a list: [{special_tokens!r}]")
-    return list(special_tokens)

@@ -10,6 +10,7 @@ mod sample;
 mod store;
 mod text;
 mod tokenizer;
+mod train;
 
 use pyo3::prelude::*;
 
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     documents::register(module)?;
     tokenizer::register(module)?;
+    train::register(module)?;
     encoding::register(module)?;
     arrow::register(module)?;
     store::register(module)?;

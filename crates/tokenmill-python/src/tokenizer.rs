@@ -12,13 +12,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::bpe::train::{Compat, TrainOptions};
 use tokenmill::bpe::{Count, Merges, Output};
 use tokenmill::formats;
 use tokenmill::split::Pattern;
 use tokenmill::tokenizer::{self, Flat, Model};
 use tokenmill::word::{WordSplit, WordTrainOptions};
-use tokenmill::{Error, Result, bpe, word};
+use tokenmill::{Error, Result, word};
 
 /// Texts shorter than this are encoded without letting go of the GIL: at some 50 MB/s they take less time than a
 /// thread switch.
@@ -39,6 +38,10 @@ type Arrays<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 type Located = (Vec<u32>, Vec<(usize, usize)>);
 
 impl Tokenizer {
+    pub fn new(core: tokenizer::Tokenizer) -> Tokenizer {
+        Tokenizer { core: Arc::new(core), ints: PyOnceLock::new() }
+    }
+
     /// For the bindings of the store.
     pub fn inner(&self) -> &Arc<tokenizer::Tokenizer> {
         &self.core
@@ -93,30 +96,6 @@ impl Tokenizer {
 
 #[pymethods]
 impl Tokenizer {
-    #[staticmethod]
-    #[pyo3(signature = (source, *, vocab_size, pattern, special_tokens, min_frequency, hugging_face, progress))]
-    #[expect(clippy::too_many_arguments, reason = "one Python call")]
-    fn train_bpe(
-        py: Python<'_>,
-        source: &Source,
-        vocab_size: u32,
-        pattern: &str,
-        special_tokens: Vec<String>,
-        min_frequency: u64,
-        hugging_face: bool,
-        progress: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let compat = if hugging_face { Compat::HuggingFace } else { Compat::Gpt };
-        let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
-        let options = TrainOptions { vocab_size, pattern, special_tokens, min_frequency, compat };
-        let mut source = source.take()?;
-        let monitor = PyMonitor::new(progress);
-        in_core(py, move || {
-            let (model, specials) = bpe::train::train(source.as_mut(), &options, &monitor)?;
-            tokenizer::Tokenizer::new(Model::Bpe(model), specials)
-        })
-    }
-
     #[staticmethod]
     #[pyo3(signature = (source, *, split, special_tokens, unknown_token, min_frequency, max_vocab, progress))]
     #[expect(clippy::too_many_arguments, reason = "one Python call")]
@@ -285,7 +264,7 @@ impl Tokenizer {
 /// Runs long work without the GIL.
 fn in_core(py: Python<'_>, work: impl FnOnce() -> Result<tokenizer::Tokenizer> + Send) -> PyResult<Tokenizer> {
     let tokenizer = py.detach(work).map_err(CoreError::from)?;
-    Ok(Tokenizer { core: Arc::new(tokenizer), ints: PyOnceLock::new() })
+    Ok(Tokenizer::new(tokenizer))
 }
 
 /// The pieces that `pattern` (a name or a regular expression) cuts `text` into.

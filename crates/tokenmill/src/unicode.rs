@@ -73,6 +73,16 @@ impl ClassTable {
         &TABLE
     }
 
+    /// Tells tables apart: what text is cut into depends on them, and they change with versions of Unicode.
+    pub fn fingerprint(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let mut sha256 = Sha256::new();
+        for page in &self.page_of {
+            sha256.update(self.pages[usize::from(*page)].map(|class| class as u8));
+        }
+        crate::hex::to_hex(&sha256.finalize()[..8])
+    }
+
     /// The class of one code point.
     #[inline]
     pub fn class(&self, character: char) -> Class {

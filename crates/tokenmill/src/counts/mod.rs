@@ -5,41 +5,80 @@
 //!                  │ what it has no room for, in batches
 //!                  ▼
 //!               Shard: a part of all pieces, found by hash; each piece is in one of them, once
+//!                  │ all shards, when they have grown too large
+//!                  ▼
+//!               Runs: sorted, on disk; merged when they are read
 //! ```
 
 mod counter;
+mod file;
+mod merged;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 pub use counter::Counter;
+pub use file::Header;
+pub use merged::CountsFiles;
 
 use crate::documents::{BlockSource, for_each_group};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::fs::write_atomically;
 use crate::monitor::Monitor;
 use crate::threads;
+use crate::unicode::ClassTable;
+use file::Writer;
+use merged::Runs;
 use rayon::prelude::*;
-use shard::Shard;
+use shard::{Entry, Shard};
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Shards: few enough that the batches on their way to them stay in the L2 cache, many enough that threads seldom
 /// wait for each other.
 const SHARDS: usize = 32;
 
-/// Distinct pieces, and how often each occurs.
+/// Distinct pieces and how often each occurs, which can be gone through more than once.
+pub trait Pieces {
+    /// Calls `visit(piece, count)` for each piece, in no particular order; an error of its ends that. Counts are above 0.
+    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()>;
+}
+
+/// How much memory counting may take.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// Bytes of counts held in memory; `None`: as many as there are. What exceeds it goes to disk.
+    pub bytes: Option<u64>,
+    /// Where: a folder for temporary files.
+    pub folder: PathBuf,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { bytes: None, folder: std::env::temp_dir() }
+    }
+}
+
+/// What was counted: in memory or, where that was too much, on disk.
 #[derive(Debug)]
 pub struct PieceCounts {
+    /// Empty once there are runs.
     shards: Vec<Shard>,
+    runs: Runs,
 }
 
 /// Cuts every document with `cut(text, counter)`, which hands the pieces on to the counter. The result depends on the
-/// documents alone, not on their order or the number of threads.
+/// documents alone, not on their order, the number of threads or the budget.
 pub fn count_pieces(
     source: &mut dyn BlockSource,
     cut: impl Fn(&str, &mut Counter<'_>) -> Result<()> + Sync,
+    budget: &Budget,
     monitor: &dyn Monitor,
 ) -> Result<PieceCounts> {
     let pool = threads::pool()?;
     let shared = Shared::new();
+    let mut runs = Runs::new(&budget.folder);
     let counters: Vec<Mutex<Counter<'_>>> =
         (0..pool.current_num_threads()).map(|_| Mutex::new(Counter::new(&shared))).collect();
     for_each_group(source, "counting", monitor, |group| {
@@ -49,38 +88,72 @@ pub fn count_pieces(
                 let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
                 block.parse()?.iter().try_for_each(|text| cut(text, &mut own))
             })
-        })
+        })?;
+        if budget.bytes.is_some_and(|most| shared.memory() > most) {
+            spill(&shared.take(), &mut runs)?;
+        }
+        Ok(())
     })?;
     for counter in counters {
         counter.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
     }
-    Ok(PieceCounts { shards: shared.into_shards() })
+    let mut shards = shared.take();
+    if !runs.is_empty() {
+        spill(&shards, &mut runs)?;
+        shards.clear();
+    }
+    Ok(PieceCounts { shards, runs })
+}
+
+fn spill(shards: &[Shard], runs: &mut Runs) -> Result<()> {
+    runs.add(|push| sorted(shards)?.iter().try_for_each(|entry| entry.with(&mut *push)))
+}
+
+/// All pieces in the order of their bytes.
+fn sorted(shards: &[Shard]) -> Result<Vec<Entry<'_>>> {
+    let mut entries = Vec::with_capacity(shards.iter().map(Shard::len).sum());
+    for shard in shards {
+        shard.list(&mut entries);
+    }
+    threads::pool()?.install(|| entries.par_sort_unstable());
+    Ok(entries)
 }
 
 impl PieceCounts {
-    /// Calls `visit(piece, count)` for each piece, in no particular order.
-    pub fn each(&self, mut visit: impl FnMut(&[u8], u64)) {
-        for shard in &self.shards {
-            shard.each(&mut visit);
+    /// Calls `visit(piece, count)` for each piece in the order of their bytes.
+    pub fn each_sorted(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        if self.runs.is_empty() {
+            sorted(&self.shards)?.iter().try_for_each(|entry| entry.with(&mut *visit))
+        } else {
+            self.runs.each(visit)
         }
     }
 
-    /// All pieces and their counts in the order of their bytes.
-    pub fn sorted(&self) -> Vec<(Box<[u8]>, u64)> {
-        let mut all = Vec::with_capacity(self.len());
-        self.each(|piece, count| all.push((piece.into(), count)));
-        all.par_sort_unstable();
-        all
+    /// Writes the counts to a file, as those of `source`. `pattern` is what the pieces were cut with.
+    pub fn save(&self, path: &Path, pattern: &str, source: &str) -> Result<()> {
+        let header = Header {
+            version: 1,
+            pattern: pattern.into(),
+            unicode: ClassTable::get().fingerprint(),
+            sources: vec![source.into()],
+        };
+        let mut fault = None;
+        let written = write_atomically(path, |out| {
+            let mut writer = Writer::new(out, &header)?;
+            fault = self.each_sorted(&mut |piece, count| writer.push(piece, &[count]).map_err(Error::io(path))).err();
+            match fault {
+                Some(_) => Err(std::io::Error::other("not written")),
+                None => writer.finish(),
+            }
+        });
+        fault.map_or(written, Err)
     }
+}
 
-    /// How many distinct pieces there are.
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(Shard::len).sum()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+impl Pieces for PieceCounts {
+    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        self.shards.iter().try_for_each(|shard| shard.each(&mut *visit))?;
+        self.runs.each(visit)
     }
 }
 
@@ -99,11 +172,17 @@ impl Shared {
         Shared { shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(), secrets }
     }
 
-    fn into_shards(self) -> Vec<Shard> {
-        self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
-    }
-
+    /// Runs `work` on a shard, which no other thread has meanwhile.
     fn with_shard<T>(&self, number: usize, work: impl FnOnce(&mut Shard) -> T) -> T {
         work(&mut self.shards[number].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn memory(&self) -> u64 {
+        (0..SHARDS).map(|number| self.with_shard(number, |shard| shard.memory() as u64)).sum()
+    }
+
+    /// The shards as they are; empty ones take their places.
+    fn take(&self) -> Vec<Shard> {
+        (0..SHARDS).map(|number| self.with_shard(number, std::mem::take)).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! A part of all pieces: two hash tables that grow, one for pieces that are their own key, one for longer ones.
 
+use crate::error::Result;
 use crate::prefetch::prefetch;
-use crate::short_key::short_bytes;
+use crate::short_key::{SHORT, short_bytes};
 
 /// A piece of up to 15 bytes ([`crate::short_key`]) and its count; count 0: a free slot.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +38,33 @@ pub(super) struct Sent {
     pub key: u128,
     pub hash: u64,
     pub count: u64,
+}
+
+/// A piece, so that entries are ordered as the bytes of the pieces are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry<'a> {
+    /// The first 15 bytes, and the length where it is at most that: of two pieces that differ only in zeros at the
+    /// end the shorter is less.
+    order: u128,
+    /// A longer piece.
+    long: &'a [u8],
+    count: u64,
+}
+
+/// In place of the length of a longer piece: it comes after all that it begins with.
+const LONGER: u8 = u8::MAX;
+
+impl Entry<'_> {
+    /// Calls `visit(piece, count)`.
+    pub(super) fn with<T>(&self, visit: impl FnOnce(&[u8], u64) -> T) -> T {
+        if self.long.is_empty() {
+            let key = self.order.swap_bytes();
+            let (bytes, length) = short_bytes(&key);
+            visit(&bytes[..length], self.count)
+        } else {
+            visit(self.long, self.count)
+        }
+    }
 }
 
 /// Slots of a table's first allocation.
@@ -153,15 +181,32 @@ impl Shard {
         self.num_short + self.num_long
     }
 
+    /// Bytes of memory in use.
+    pub(super) fn memory(&self) -> usize {
+        self.short.capacity() * size_of::<Short>() + self.long.capacity() * size_of::<Long>() + self.bytes.capacity()
+    }
+
+    /// Adds an entry for each piece.
+    pub(super) fn list<'a>(&'a self, entries: &mut Vec<Entry<'a>>) {
+        entries.extend(self.short.iter().filter(|short| short.count > 0).map(|short| {
+            let key = u128::from(short.key[0]) | u128::from(short.key[1]) << 64;
+            Entry { order: key.swap_bytes(), long: &[], count: short.count }
+        }));
+        entries.extend(self.long.iter().filter(|long| long.count > 0).map(|long| {
+            let bytes = self.bytes_of(long);
+            let mut first = [LONGER; 16];
+            first[..SHORT].copy_from_slice(&bytes[..SHORT]);
+            Entry { order: u128::from_be_bytes(first), long: bytes, count: long.count }
+        }));
+    }
+
     /// Calls `visit(piece, count)` for each piece, in no particular order.
-    pub(super) fn each(&self, visit: &mut impl FnMut(&[u8], u64)) {
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
         for short in self.short.iter().filter(|short| short.count > 0) {
             let key = u128::from(short.key[0]) | u128::from(short.key[1]) << 64;
             let (bytes, length) = short_bytes(&key);
-            visit(&bytes[..length], short.count);
+            visit(&bytes[..length], short.count)?;
         }
-        for long in self.long.iter().filter(|long| long.count > 0) {
-            visit(self.bytes_of(long), long.count);
-        }
+        self.long.iter().filter(|long| long.count > 0).try_for_each(|long| visit(self.bytes_of(long), long.count))
     }
 }

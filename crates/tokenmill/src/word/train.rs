@@ -1,7 +1,7 @@
 //! Training a word vocabulary: which words get an id.
 
 use super::{WordCutter, WordModel, WordSplit};
-use crate::counts::count_pieces;
+use crate::counts::{Budget, Counter, count_pieces};
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -31,9 +31,12 @@ pub fn train(
     monitor: &dyn Monitor,
 ) -> Result<(WordModel, Vec<SpecialToken>)> {
     let cutter = WordCutter::new(&options.split)?;
-    let counted =
-        count_pieces(source, |text, counter| cutter.cut(text, |word| counter.add(text[word].as_bytes())), monitor)?;
-    let mut words = counted.sorted();
+    let cut = |text: &str, counter: &mut Counter<'_>| cutter.cut(text, |word| counter.add(text[word].as_bytes()));
+    let mut words: Vec<(Box<[u8]>, u64)> = Vec::new();
+    count_pieces(source, cut, &Budget::default(), monitor)?.each_sorted(&mut |word, count| {
+        words.push((word.into(), count));
+        Ok(())
+    })?;
     words.retain(|(word, count)| {
         *count >= options.min_frequency && !options.special_tokens.iter().any(|special| special.as_bytes() == &**word)
     });

@@ -21,10 +21,12 @@ const AHEAD: usize = 12;
 /// Places between two looks for Ctrl-C: some 10 ms.
 const STEP: usize = 1 << 18;
 
-/// The first floor: this part of what each merge would have if all had the same share of the pairs.
-const FLOOR: u64 = 64;
+/// A floor to begin with: of English and code that most merges keep above, and all but some thousand pairs below.
+pub(super) fn first_floor(num_pairs: u64, room: u32) -> u64 {
+    num_pairs / (u64::from(room) + 1) / 64
+}
 
-/// Each next one is lower by this factor.
+/// Each next floor is lower by this factor.
 const LOWER: u64 = 16;
 
 pub(super) struct Learner<'a, S> {
@@ -38,6 +40,8 @@ pub(super) struct Learner<'a, S> {
     /// Pairs that occur less often are not in `pairs`.
     floor: u64,
     min_frequency: u64,
+    most_bytes: u32,
+    num_tokens: u64,
     before: Neighbours,
     after: Neighbours,
     /// Where the merge at hand took place, in order.
@@ -46,17 +50,21 @@ pub(super) struct Learner<'a, S> {
 }
 
 impl<'a, S: Slot> Learner<'a, S> {
-    /// For `room` more tokens at most. `tick` is called several times a second; an error of its ends the work.
+    /// For `room` more tokens at most, of `most_bytes` each. The result does not depend on `floor`. `tick` is called
+    /// several times a second; an error of its ends the work.
     pub(super) fn new(
         arena: Arena<S>,
         room: u32,
-        min_frequency: u64,
+        [floor, min_frequency]: [u64; 2],
+        most_bytes: u32,
         tick: &'a dyn Fn() -> Result<()>,
     ) -> Result<Learner<'a, S>> {
         let ids = arena.ids() + room as usize;
         let min_frequency = min_frequency.max(1);
         let mut learner = Learner {
-            floor: (arena.num_pairs() / (u64::from(room) + 1) / FLOOR).max(min_frequency),
+            floor: floor.max(min_frequency),
+            num_tokens: arena.num_tokens(),
+            most_bytes,
             arena,
             pairs: PairTable::with_room_for(0),
             places: Vec::new(),
@@ -71,12 +79,17 @@ impl<'a, S: Slot> Learner<'a, S> {
         Ok(learner)
     }
 
-    /// The pair to merge next.
-    pub(super) fn best(&mut self) -> Result<Option<Pair>> {
+    /// Tokens of all pieces, each as often as its piece occurs.
+    pub(super) fn num_tokens(&self) -> u64 {
+        self.num_tokens
+    }
+
+    /// The pair to merge next, and how often it occurs.
+    pub(super) fn best(&mut self) -> Result<Option<(Pair, u64)>> {
         loop {
             while let Some((count, Reverse(pair))) = self.queue.pop() {
                 match self.pairs.get(pair) {
-                    Some(found) if found.count == count => return Ok(Some(pair)),
+                    Some(found) if found.count == count => return Ok(Some((pair, count))),
                     Some(found) if found.count > 0 => self.queue.push((found.count, Reverse(pair))),
                     _ => {}
                 }
@@ -98,7 +111,8 @@ impl<'a, S: Slot> Learner<'a, S> {
             found.count += weight;
             found.places += 1;
         })?;
-        pairs.retain(|found| found.count >= self.floor);
+        let (arena, most) = (&self.arena, self.most_bytes);
+        pairs.retain(|found| found.count >= self.floor && arena.fits(found.pair, most));
         let mut total = 0;
         for found in pairs.iter_mut() {
             found.start = total;
@@ -155,6 +169,7 @@ impl<'a, S: Slot> Learner<'a, S> {
                 self.before.see(before, weight);
                 self.after.see(after, weight);
                 self.merged.push(place);
+                self.num_tokens -= weight;
             }
             if number % STEP == STEP - 1 {
                 (self.tick)()?;
@@ -204,7 +219,7 @@ impl<'a, S: Slot> Learner<'a, S> {
         for index in 0..side.touched().len() {
             let id = side.touched()[index];
             let tally = side.get(id);
-            if tally.count >= self.floor {
+            if tally.count >= self.floor && self.arena.fits(pair(id), self.most_bytes) {
                 let start = self.places.len();
                 self.places.resize(start + tally.places as usize, 0);
                 let found = self.pairs.entry(pair(id));

@@ -4,23 +4,30 @@
 //! occurs; merge the pair with the highest count, of equals the one with the smallest (left id, right id), left to
 //! right; stop at the wanted size or when the best count is below `min_frequency`.
 //! (`tests/reference/bpe.py` is the same in 30 lines.)
+//!
+//! ```text
+//! documents ─ count ─► Pieces ─► Arena ─ Learner: best pair, merge, ... ─► Trained ─► tokenizers of each size
+//! ```
 
 mod arena;
 mod learn;
 mod neighbours;
+mod numbering;
 mod pairs;
+#[cfg(test)]
+mod tests;
 
-use super::{BpeModel, Merge, Merges};
-use crate::byte_level;
-use crate::counts::{Counter, PieceCounts, count_pieces};
+use super::merge::{MergeBuffers, merge};
+use super::{BpeModel, Merge};
+use crate::counts::{Budget, Counter, PieceCounts, Pieces, count_pieces};
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
 use crate::split::{Ends, Pattern};
-use crate::vocab::{SpecialToken, Vocab, show};
+use crate::vocab::SpecialToken;
 use arena::{Arena, Slot};
 use learn::Learner;
-use rustc_hash::FxHashMap;
+use numbering::Numbering;
 use std::cell::Cell;
 
 /// Whose numbering of tokens, and so whose ties.
@@ -46,30 +53,68 @@ pub struct TrainOptions {
     pub min_frequency: u64,
     /// Numbering.
     pub compat: Compat,
+    /// No token gets longer than this many bytes.
+    pub max_token_bytes: Option<u32>,
+}
+
+/// A tokenizer to go on from: its tokens keep their ids, its merges come first. Pattern, special tokens and numbering
+/// are its own, whatever the options say; a pair that spells a token it has becomes that token.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    /// Its model.
+    pub model: &'a BpeModel,
+    /// Its special tokens.
+    pub specials: &'a [SpecialToken],
+}
+
+impl Base<'_> {
+    /// One more than the highest id.
+    fn ids(&self) -> usize {
+        let ordinary = self.model.vocab().iter().map(|(id, _)| id);
+        ordinary.chain(self.specials.iter().map(|special| special.id)).max().map_or(0, |id| id as usize + 1)
+    }
 }
 
 const BYTES: u32 = 256;
 
-/// Trains a model and numbers its special tokens.
-pub fn train(
+impl TrainOptions {
+    /// How many tokens there is room for besides the bytes and the special tokens.
+    fn room(&self) -> Result<u32> {
+        let needed = BYTES as usize + self.special_tokens.len();
+        u32::try_from(needed).ok().and_then(|needed| self.vocab_size.checked_sub(needed)).ok_or_else(|| {
+            Error::value(format!(
+                "vocab_size={} is too small: 256 byte tokens and {} special tokens need at least {needed}",
+                self.vocab_size,
+                self.special_tokens.len()
+            ))
+        })
+    }
+
+    /// Finds what cannot be right before hours of counting.
+    pub fn check(&self, base: Option<Base<'_>>) -> Result<()> {
+        self.room_after(base).map(|_| ())
+    }
+
+    fn room_after(&self, base: Option<Base<'_>>) -> Result<u32> {
+        let Some(base) = base else { return self.room() };
+        u32::try_from(base.ids()).ok().and_then(|ids| self.vocab_size.checked_sub(ids)).ok_or_else(|| {
+            Error::value(format!(
+                "vocab_size={} is less than the {} of the tokenizer that is to be extended",
+                self.vocab_size,
+                base.ids()
+            ))
+        })
+    }
+}
+
+/// Counts the pieces of all documents.
+pub fn count(
     source: &mut dyn BlockSource,
-    options: &TrainOptions,
+    pattern: &Pattern,
+    budget: &Budget,
     monitor: &dyn Monitor,
-) -> Result<(BpeModel, Vec<SpecialToken>)> {
-    let specials = u32::try_from(options.special_tokens.len()).unwrap_or(u32::MAX);
-    let Some(room) = options.vocab_size.checked_sub(BYTES).and_then(|rest| rest.checked_sub(specials)) else {
-        return Err(Error::value(format!(
-            "vocab_size={} is too small: 256 byte tokens and {specials} special tokens need at least {}",
-            options.vocab_size,
-            u64::from(BYTES) + u64::from(specials)
-        )));
-    };
-    let counted = count_pieces(source, |text, counter| cut(&options.pattern, text, counter), monitor)?;
-    let mut tokens = Numbering::new(options.compat, specials);
-    let small = tokens.next_id().saturating_add(room) <= u16::LIMIT;
-    let learn = if small { learn::<u16> } else { learn::<u32> };
-    let merges = learn(&counted, &mut tokens, room, options.min_frequency, monitor)?;
-    tokens.finish(options, merges)
+) -> Result<PieceCounts> {
+    count_pieces(source, |text, counter| cut(pattern, text, counter), budget, monitor)
 }
 
 /// Counts the pieces of a text.
@@ -84,106 +129,120 @@ fn cut(pattern: &Pattern, text: &str, counter: &mut Counter<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Learns up to `room` new tokens.
-fn learn<S: Slot>(
-    pieces: &PieceCounts,
-    tokens: &mut Numbering,
-    room: u32,
-    min_frequency: u64,
+/// What one merge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Ids up to now, special ones included: the size of the vocabulary that ends here.
+    pub vocab_size: u32,
+    /// How often the pair occurred.
+    pub count: u64,
+    /// Tokens that the whole corpus has now.
+    pub tokens: u64,
+}
+
+/// Merges, of which each beginning is a training too: that of a smaller vocabulary.
+#[derive(Debug)]
+pub struct Trained<'a> {
+    options: TrainOptions,
+    base: Option<Base<'a>>,
+    merges: Vec<Merge>,
+    /// For each merge.
+    pub steps: Vec<Step>,
+    /// Tokens that the corpus had before the first merge.
+    pub tokens_before: u64,
+    /// The longest pieces, of 4 KiB or more: their bytes, and the first 80 of these. A pattern that cuts no text is
+    /// a mistake more often than not.
+    pub long_pieces: Vec<(usize, Vec<u8>)>,
+}
+
+/// Learns merges from pieces that were cut with the pattern of the options, or of the base.
+pub fn train<'a>(
+    pieces: &dyn Pieces,
+    options: &TrainOptions,
+    base: Option<Base<'a>>,
     monitor: &dyn Monitor,
-) -> Result<Vec<Merge>> {
+) -> Result<Trained<'a>> {
+    let room = options.room_after(base)?;
+    let mut options = options.clone();
+    if let Some(base) = base {
+        options.pattern = base.model.pattern().clone();
+    }
+    let mut trained =
+        Trained { options, base, merges: Vec::new(), steps: Vec::new(), tokens_before: 0, long_pieces: Vec::new() };
+    let ids = trained.numbering()?.next_id().saturating_add(room);
+    let learn = if ids <= u16::LIMIT { learn::<u16> } else { learn::<u32> };
+    learn(pieces, &mut trained, room, monitor)?;
+    Ok(trained)
+}
+
+fn learn<S: Slot>(pieces: &dyn Pieces, trained: &mut Trained<'_>, room: u32, monitor: &dyn Monitor) -> Result<()> {
+    let options = &trained.options;
     let learned = Cell::new(0);
     let tick = || {
-        monitor.tick(Progress {
-            stage: "merging",
-            unit: "merges",
-            done: u64::from(learned.get()),
-            total: Some(u64::from(room)),
-        })
+        let done = u64::from(learned.get());
+        monitor.tick(Progress { stage: "merging", unit: "merges", done, total: Some(u64::from(room)) })
     };
-    let arena = Arena::<S>::new(pieces, &tokens.byte_ids, tokens.first)?;
-    let mut learner = Learner::new(arena, room, min_frequency, &tick)?;
-    let mut merges = Vec::new();
+    let mut tokens = trained.numbering()?;
+    let mut arena = Arena::<S>::new(pieces, tokens.byte_ids(), tokens.lengths(), &tick)?;
+    if let Some(base) = trained.base {
+        arena.retokenize(tokens.byte_ids(), |piece, ids| base.model.merge_piece(piece, ids), &tick)?;
+    }
+    // Special tokens that come last get their ids later, but belong to the size.
+    let apart = if trained.base.is_none() && options.compat == Compat::Gpt { options.special_tokens.len() } else { 0 };
+    trained.tokens_before = arena.num_tokens();
+    trained.long_pieces = std::mem::take(&mut arena.long_pieces);
+    let most = options.max_token_bytes.unwrap_or(u32::MAX);
+    let floor = learn::first_floor(arena.num_pairs(), room);
+    let mut learner = Learner::new(arena, room, [floor, options.min_frequency], most, &tick)?;
     while learned.get() < room
-        && let Some(pair) = learner.best()?
+        && let Some((pair, count)) = learner.best()?
     {
         let (left, right) = (pair.left(), pair.right());
         let (id, new) = tokens.make(left, right);
         learner.merge(pair, id, new)?;
-        merges.push(Merge { left, right, id });
+        trained.merges.push(Merge { left, right, id });
+        let vocab_size = tokens.next_id() + u32::try_from(apart).unwrap_or(u32::MAX);
+        trained.steps.push(Step { vocab_size, count, tokens: learner.num_tokens() });
         learned.set(learned.get() + u32::from(new));
         tick()?;
     }
-    Ok(merges)
+    Ok(())
 }
 
-/// Which id stands for which bytes while the vocabulary grows.
-struct Numbering {
-    compat: Compat,
-    byte_ids: Vec<u32>,
-    tokens: Vec<(u32, Vec<u8>)>,
-    /// Index in `tokens` = id − `first`.
-    first: u32,
-    by_bytes: FxHashMap<Vec<u8>, u32>,
-}
-
-impl Numbering {
-    fn new(compat: Compat, specials: u32) -> Numbering {
-        let (first, order): (u32, Vec<u8>) = match compat {
-            Compat::Gpt => (0, (0..=u8::MAX).collect()),
-            Compat::HuggingFace => (specials, byte_level::alphabet_order().to_vec()),
-        };
-        let tokens: Vec<(u32, Vec<u8>)> = (first..).zip(order.iter().map(|&byte| vec![byte])).collect();
-        let mut byte_ids = vec![0; BYTES as usize];
-        for (id, bytes) in &tokens {
-            byte_ids[usize::from(bytes[0])] = *id;
+impl<'a> Trained<'a> {
+    fn numbering(&self) -> Result<Numbering<'a>> {
+        match self.base {
+            None => Ok(Numbering::new(&self.options)),
+            Some(base) => Numbering::extending(base),
         }
-        let by_bytes = tokens.iter().map(|(id, bytes)| (bytes.clone(), *id)).collect();
-        Numbering { compat, byte_ids, tokens, first, by_bytes }
     }
 
-    /// The id of the next new token.
-    fn next_id(&self) -> u32 {
-        self.tokens.last().map_or(self.first, |(last, _)| last + 1)
-    }
-
-    fn bytes(&self, id: u32) -> &[u8] {
-        &self.tokens[(id - self.first) as usize].1
-    }
-
-    /// The id for a new merge, and whether it is a new token.
-    fn make(&mut self, left: u32, right: u32) -> (u32, bool) {
-        let bytes = [self.bytes(left), self.bytes(right)].concat();
-        if self.compat == Compat::HuggingFace
-            && let Some(&id) = self.by_bytes.get(&bytes)
-        {
-            return (id, false);
-        }
-        let id = self.next_id();
-        self.by_bytes.entry(bytes.clone()).or_insert(id);
-        self.tokens.push((id, bytes));
-        (id, true)
-    }
-
-    fn finish(self, options: &TrainOptions, merges: Vec<Merge>) -> Result<(BpeModel, Vec<SpecialToken>)> {
-        let first_special = match self.compat {
-            Compat::Gpt => self.next_id(),
-            Compat::HuggingFace => 0,
-        };
-        for text in &options.special_tokens {
-            if let Some(id) = self.by_bytes.get(text.as_bytes()) {
-                return Err(Error::value(format!(
-                    "special token {} is also an ordinary token (id {id}); choose a spelling that does not occur in text",
-                    show(text.as_bytes())
-                )));
+    /// The model of at most so many tokens and its special tokens: what training for that size would have given.
+    pub fn model(&self, vocab_size: u32) -> Result<(BpeModel, Vec<SpecialToken>)> {
+        let mut room = TrainOptions { vocab_size, ..self.options.clone() }.room_after(self.base)?;
+        let mut tokens = self.numbering()?;
+        let mut merges = 0;
+        for merge in &self.merges {
+            if room == 0 {
+                break;
             }
+            room -= u32::from(tokens.make(merge.left, merge.right).1);
+            merges += 1;
         }
-        let specials = (first_special..)
-            .zip(&options.special_tokens)
-            .map(|(id, text)| SpecialToken { text: text.clone(), id, always: false })
-            .collect();
-        let vocab = Vocab::new(self.tokens)?;
-        let model = BpeModel::new(options.pattern.clone(), vocab, Merges::List(merges), false)?;
-        Ok((model, specials))
+        tokens.finish(&self.options, &self.merges[..merges])
+    }
+}
+
+impl BpeModel {
+    /// Appends the tokens of a piece, which may be any bytes.
+    fn merge_piece(&self, piece: &[u8], ids: &mut Vec<u32>) -> Result<()> {
+        if self.whole_pieces
+            && let Some(id) = self.vocab.id(piece)
+        {
+            ids.push(id);
+            return Ok(());
+        }
+        merge(piece, &self.byte_ids, &self.pairs, ids, &mut MergeBuffers::default())
+            .map_err(|byte| Error::value(format!("the byte 0x{byte:02X} has no token in the tokenizer to be extended")))
     }
 }
