@@ -18,6 +18,7 @@ from tokenmill.cli._common import Note
 
 # verb -> (module, what `tokenmill --help` says about it); in the order of the data path.
 VERBS = {
+    "count-words": ("count_words", "Count the pieces of text files, to train from more than once."),
     "train-tokenizer": ("train_tokenizer", "Learn a vocabulary from text files."),
     "encode": ("encode", "Turn text into token ids."),
     "decode": ("decode", "Turn token ids into text."),

@@ -26,6 +26,37 @@ class Note:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
+class Memory(click.ParamType):  # type: ignore[type-arg]
+    """Bytes, with a unit if that is shorter."""
+
+    name = "BYTES|500MB|2GB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The bytes that a text names.
+
+        >>> Memory().convert("200MB", None, None), Memory().convert("1.5GB", None, None)
+        (200000000, 1500000000)
+        """
+        if isinstance(value, int):
+            return value
+        number = str(value).strip().upper()
+        factor = 1
+        for unit, bytes_each in (("KB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB", 10**12)):
+            if number.endswith(unit):
+                number, factor = number[: -len(unit)], bytes_each
+        try:
+            return int(float(number) * factor)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a size like 500MB or 2GB", param, ctx)
+
+
+memory_option = click.option(
+    "--max-memory",
+    type=Memory(),
+    help="Memory to count with, about; what exceeds it is sorted on disk.",
+)
+
+
 def stacked(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several decorators as one, the first outermost (and so first in --help)."""
 

@@ -1,7 +1,9 @@
-"""`tokenmill train-tokenizer`: learn a vocabulary from text files."""
+"""`tokenmill train-tokenizer`: learn a vocabulary from text files, or from counts of their pieces."""
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,19 +13,97 @@ from tokenmill.cli._common import (
     document_options,
     given,
     json_option,
+    memory_option,
     open_documents,
     print_json,
     print_rows,
+    stacked,
 )
 from tokenmill.cli._progress import progress
 
 if TYPE_CHECKING:
-    from tokenmill import Documents, Tokenizer
+    from tokenmill import Counts, Documents, Tokenizer
     from tokenmill.progress import ProgressCallback
 
 # Options that mean something to one of the two models only.
-BPE_ONLY = ("vocab_size", "pattern", "compat")
+BPE_ONLY = (
+    *("vocab_size", "sizes", "pattern", "compat", "max_token_bytes", "extend"),
+    *("from_counts", "weights", "max_memory", "checkpoint", "curve"),
+)
 WORD_ONLY = ("split", "max_vocab", "unk_token")
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg]
+    """Numbers with commas between them."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers of a text."""
+        try:
+            return value if isinstance(value, list) else [int(number) for number in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of sizes like 8000,16000,32000", param, ctx)
+
+
+class Weight(click.ParamType):  # type: ignore[type-arg]
+    """A name and how often its texts count."""
+
+    name = "SOURCE=N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """The two parts of a text."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, number = value.rpartition("=")
+        if not equals or not number.isdecimal():
+            self.fail(f"{value!r} is not a source and its weight like web=2", param, ctx)
+        return name, int(number)
+
+
+bpe_options = stacked(
+    click.option("--vocab-size", type=int, help="bpe: number of tokens in all, special tokens included."),
+    click.option(
+        "--sizes", type=Sizes(), help="bpe: several vocabularies from one run: a file for each size."
+    ),
+    click.option(
+        "--pattern",
+        metavar="NAME|REGEX",
+        help="bpe: where text is cut before merging: gpt2, gpt4, gpt4o, or a regular expression.",
+    ),
+    click.option(
+        "--compat",
+        type=click.Choice(["gpt", "hf"]),
+        help="bpe: merge and number tokens as GPT's or as Hugging Face's trainers do.",
+    ),
+    click.option(
+        "--max-token-bytes", type=click.IntRange(min=1), help="bpe: no token gets longer than this."
+    ),
+    click.option("--extend", metavar="TOKENIZER", help="bpe: go on from this tokenizer; its ids stay."),
+    click.option(
+        "--from-counts", is_flag=True, default=None, help="bpe: DATA are files made by count-words."
+    ),
+    click.option(
+        "--weight", "weights", type=Weight(), multiple=True, help="How often a source of them counts."
+    ),
+    memory_option,
+    click.option("--checkpoint", metavar="FOLDER", help="Keep counts there; started again, go on from them."),
+    click.option(
+        "--curve", metavar="FILE", help="Write how each smaller vocabulary compresses, as JSON Lines."
+    ),
+)
+
+word_options = stacked(
+    click.option(
+        "--split", metavar="NAME|REGEX", help="word: punctuation, whitespace, or a regular expression."
+    ),
+    click.option("--max-vocab", type=int, help="word: tokens in all at most; the most frequent words stay."),
+    click.option(
+        "--unk-token", metavar="TOKEN", help="word: the special token that stands for unknown words."
+    ),
+)
 
 
 @click.command("train-tokenizer")
@@ -36,20 +116,8 @@ WORD_ONLY = ("split", "max_vocab", "unk_token")
     show_default=True,
     help="bpe: byte pairs, no unknown words. word: each word a token.",
 )
-@click.option("--vocab-size", type=int, help="bpe: number of tokens in all, special tokens included.")
-@click.option(
-    "--pattern",
-    metavar="NAME|REGEX",
-    help="bpe: where text is cut before merging: gpt2, gpt4, gpt4o, or a regular expression.",
-)
-@click.option(
-    "--compat",
-    type=click.Choice(["gpt", "hf"]),
-    help="bpe: merge and number tokens as GPT's or as Hugging Face's trainers do.",
-)
-@click.option("--split", metavar="NAME|REGEX", help="word: punctuation, whitespace, or a regular expression.")
-@click.option("--max-vocab", type=int, help="word: tokens in all at most; the most frequent words stay.")
-@click.option("--unk-token", metavar="TOKEN", help="word: the special token that stands for unknown words.")
+@bpe_options
+@word_options
 @click.option("--special-token", "special_tokens", metavar="TOKEN", multiple=True, help="Repeat for several.")
 @click.option("--min-frequency", type=int, help="Leave out pairs (bpe) or words (word) seen less often.")
 @document_options
@@ -69,43 +137,122 @@ def command(
 ) -> None:
     """Learn a vocabulary from DATA: files, folders, globs, or - for stdin.
 
+    With --sizes 8000,32000 the files are tokenizer-8000.json and tokenizer-32000.json for -o tokenizer.json.
+
     \b
     tokenmill train-tokenizer data/ -o tokenizer.json --vocab-size 32000 --pattern gpt4
     tokenmill train-tokenizer 'web/*.jsonl.zst' -o tokenizer.json --vocab-size 50257
+    tokenmill train-tokenizer web.tmc code.tmc --from-counts --weight code=2 -o t.json --vocab-size 50257
     tokenmill train-tokenizer book.txt -o words.json --model word --special-token '[UNK]'
     """
     check_options(model, options)
     note.kept = f"{output} was not written"
-    documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
-    with progress(as_json=as_json) as report:
-        tokenizer = train(documents, model, given(**options), report)
-    tokenizer.save(output)
-    result = {
-        "output": output,
+    if options["checkpoint"]:
+        note.kept += f"; the counts so far are in {options['checkpoint']}: start it again to go on"
+    if options.pop("from_counts"):
+        source: Documents | Counts = open_counts(data, options.pop("weights"))
+        if (file_format, text_field, separator) != (None, None, None):
+            raise click.UsageError("--format, --text-field and --separator have no meaning for counts.")
+    else:
+        if options.pop("weights"):
+            raise click.UsageError("--weight needs --from-counts.")
+        source = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
+    curve = options.pop("curve")
+    sizes = options.pop("sizes")
+    if sizes:
+        options["vocab_size"] = sizes
+    with progress(as_json=as_json) as report, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        trained = train(source, model, given(**options), report)
+    for warning in warned:
+        click.echo(f"warning: {warning.message}", err=True)
+    paths = [path_of(output, size) for size in sizes] if sizes else [output]
+    files = dict(zip(paths, trained, strict=True))
+    for path, tokenizer in files.items():
+        tokenizer.save(path)
+        note.kept = f"{path} was written"
+    if curve:
+        write_curve(trained[0], curve)
+    results = [result_of(path, model, tokenizer) for path, tokenizer in files.items()]
+    show(results, as_json=as_json, several=bool(sizes))
+
+
+def check_options(model: str, options: dict[str, Any]) -> None:
+    """Refuses options of the other model, and a missing or doubled size."""
+    for name in WORD_ONLY if model == "bpe" else BPE_ONLY:
+        if options[name] not in (None, ()):
+            raise click.UsageError(f"--{option_of(name)} has no meaning for --model {model}.")
+    if model == "bpe" and (options["vocab_size"] is None) == (options["sizes"] is None):
+        raise click.UsageError("--model bpe needs --vocab-size or --sizes, for example --vocab-size 32000.")
+
+
+def option_of(name: str) -> str:
+    """How an option is written."""
+    return {"weights": "weight"}.get(name, name.replace("_", "-"))
+
+
+def open_counts(data: tuple[str, ...], weights: tuple[tuple[str, int], ...]) -> Counts:
+    """The counts that DATA names."""
+    from tokenmill import Counts
+
+    return Counts.open(list(data), weights=dict(weights))
+
+
+def train(
+    source: Documents | Counts, model: str, options: dict[str, Any], report: ProgressCallback
+) -> list[Tokenizer]:
+    """The one library call."""
+    import tokenmill
+
+    if model == "word":
+        return [tokenmill.train_word(source, **options, progress=report)]  # type: ignore[arg-type]
+    if "extend" in options:
+        options["extend"] = tokenmill.Tokenizer.load(options["extend"])
+    trained = tokenmill.train_bpe(source, **options, progress=report)
+    return trained if isinstance(trained, list) else [trained]
+
+
+def path_of(output: str, size: int) -> str:
+    """Where the tokenizer of one size goes.
+
+    >>> path_of("out/tokenizer.json", 8000)
+    'out/tokenizer-8000.json'
+    """
+    path = Path(output)
+    return str(path.with_name(f"{path.stem}-{size}{path.suffix}"))
+
+
+def write_curve(tokenizer: Tokenizer, path: str) -> None:
+    """One line a merge."""
+    import json
+
+    curve = tokenizer.curve
+    if curve is None:
+        return
+    columns = zip(curve.vocab_sizes.tolist(), curve.counts.tolist(), curve.tokens.tolist(), strict=True)
+    lines = (
+        {"vocab_size": size, "count": count, "tokens": tokens, "bytes_per_token": curve.num_bytes / tokens}
+        for size, count, tokens in columns
+    )
+    Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def result_of(path: str, model: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What is printed of one tokenizer."""
+    return {
+        "output": path,
         "model": model,
         "vocab_size": tokenizer.vocab_size,
         "special_tokens": dict(tokenizer.special_tokens),
         "fingerprint": tokenizer.fingerprint,
     }
+
+
+def show(results: list[dict[str, Any]], *, as_json: bool, several: bool) -> None:
+    """Prints the results."""
     if as_json:
-        print_json(result)
-    else:
-        specials = ", ".join(f"{token} = {number}" for token, number in tokenizer.special_tokens.items())
+        print_json({"tokenizers": results} if several else results[0])
+        return
+    for result in results:
+        specials = ", ".join(f"{token} = {number}" for token, number in result["special_tokens"].items())
         print_rows([*list(result.items())[:3], ("special tokens", specials or "none")])
-
-
-def check_options(model: str, options: dict[str, Any]) -> None:
-    """Refuses options of the other model, and a missing --vocab-size."""
-    for name in WORD_ONLY if model == "bpe" else BPE_ONLY:
-        if options[name] is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} has no meaning for --model {model}.")
-    if model == "bpe" and options["vocab_size"] is None:
-        raise click.UsageError("--model bpe needs --vocab-size, for example --vocab-size 32000.")
-
-
-def train(documents: Documents, model: str, options: dict[str, Any], report: ProgressCallback) -> Tokenizer:
-    """The one library call."""
-    import tokenmill
-
-    trainer = tokenmill.train_bpe if model == "bpe" else tokenmill.train_word
-    return trainer(documents, **options, progress=report)
