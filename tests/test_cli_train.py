@@ -123,3 +123,12 @@ def test_what_does_not_go_together_is_refused(run: Run, options: tuple[object, .
 def test_counting_options_that_do_not_go_together_are_refused(run: Run) -> None:
     result = run("count-words", "--merge", "a.tmc", "-o", "b.tmc", "--source", "web")
     assert result.exit_code == 2 and "--source has no meaning for --merge" in result.stderr
+
+
+def test_a_dry_run_tells_what_training_would_take_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    told = run("train-tokenizer", "web.jsonl", "code.jsonl", "-o", "t.json", "--vocab-size", 700, "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    assert "distinct pieces" in told.stdout and "memory" in told.stdout
+    assert not (tmp_path / "t.json").exists()
+    refused = run("train-tokenizer", "web.jsonl", "-o", "t.json", "--model", "word", "--dry-run")
+    assert refused.exit_code == 2 and "--dry-run" in refused.stderr

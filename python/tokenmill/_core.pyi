@@ -56,6 +56,7 @@ def expand_paths(paths: list[str], format: str | None = None) -> list[str]: ...
 
 # train.rs
 
+# Bytes read, and bytes in all where that is known
 def count_pieces(
     source: Source,
     out: str,
@@ -64,8 +65,9 @@ def count_pieces(
     name: str,
     max_bytes: int | None,
     folder: str,
+    limit: int | None = None,
     progress: ProgressCallback | None,
-) -> None: ...
+) -> tuple[int, int | None]: ...
 
 @final
 class Counts:

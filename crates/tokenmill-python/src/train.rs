@@ -10,15 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::bpe::train::{self, Base, Compat, TrainOptions};
 use tokenmill::counts::{self, Budget, Pieces};
-use tokenmill::documents::BlockSource;
+use tokenmill::documents::{BlockSource, Limited};
 use tokenmill::monitor::Monitor;
 use tokenmill::split::Pattern;
 use tokenmill::tokenizer::{self, Model};
 use tokenmill::{Error, Result};
 
-/// Counts the pieces of documents into a file. Uses the source up.
+/// Counts the pieces of documents into a file, of the first `limit` bytes where that is given. Uses the source up. Gives
+/// the bytes read, and those that there are in all where that is known.
 #[pyfunction]
-#[pyo3(signature = (source, out, *, pattern, name, max_bytes, folder, progress))]
+#[pyo3(signature = (source, out, *, pattern, name, max_bytes, folder, limit=None, progress))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn count_pieces(
     py: Python<'_>,
@@ -28,14 +29,17 @@ fn count_pieces(
     name: &str,
     max_bytes: Option<u64>,
     folder: PathBuf,
+    limit: Option<u64>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<()> {
+) -> PyResult<(u64, Option<u64>)> {
     let mut source = source.take()?;
     let pattern = Pattern::parse(pattern).map_err(CoreError::from)?;
     let budget = Budget { bytes: max_bytes, folder };
-    let work = move || {
+    let work = move || -> Result<_> {
         let monitor = PyMonitor::new(progress);
-        train::count(source.as_mut(), &pattern, &budget, &monitor)?.save(&out, pattern.name_or_regex(), name)
+        let mut limited = Limited::new(source.as_mut(), limit.unwrap_or(u64::MAX));
+        train::count(&mut limited, &pattern, &budget, &monitor)?.save(&out, pattern.name_or_regex(), name)?;
+        Ok((limited.bytes_read(), limited.total_bytes()))
     };
     Ok(py.detach(work).map_err(CoreError::from)?)
 }

@@ -12,6 +12,7 @@ from tokenmill.cli._common import (
     Note,
     document_options,
     given,
+    human_bytes,
     json_option,
     memory_option,
     open_documents,
@@ -120,6 +121,7 @@ word_options = stacked(
 @word_options
 @click.option("--special-token", "special_tokens", metavar="TOKEN", multiple=True, help="Repeat for several.")
 @click.option("--min-frequency", type=int, help="Leave out pairs (bpe) or words (word) seen less often.")
+@click.option("--dry-run", is_flag=True, help="bpe: tell from the first 64 MB what it would take, and stop.")
 @document_options
 @json_option
 @click.pass_obj
@@ -132,6 +134,7 @@ def command(
     file_format: str | None,
     text_field: str | None,
     separator: str | None,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -157,6 +160,9 @@ def command(
         if options.pop("weights"):
             raise click.UsageError("--weight needs --from-counts.")
         source = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
+    if dry_run:
+        estimate(source, model, options, as_json=as_json)
+        return
     curve = options.pop("curve")
     sizes = options.pop("sizes")
     if sizes:
@@ -184,6 +190,33 @@ def check_options(model: str, options: dict[str, Any]) -> None:
             raise click.UsageError(f"--{option_of(name)} has no meaning for --model {model}.")
     if model == "bpe" and (options["vocab_size"] is None) == (options["sizes"] is None):
         raise click.UsageError("--model bpe needs --vocab-size or --sizes, for example --vocab-size 32000.")
+
+
+def estimate(source: Documents | Counts, model: str, options: dict[str, Any], *, as_json: bool) -> None:
+    """Prints what the training would take."""
+    from dataclasses import asdict
+
+    from tokenmill.counts import Counts
+    from tokenmill.estimate import estimate_training
+
+    if model == "word" or isinstance(source, Counts):
+        raise click.UsageError("--dry-run tells what counting texts for --model bpe takes.")
+    size = options["vocab_size"] or max(options["sizes"])
+    told = estimate_training(source, vocab_size=size, **given(pattern=options["pattern"]))
+    if as_json:
+        print_json(asdict(told))
+        return
+    if told.total_bytes is None or told.seconds is None or told.memory_bytes is None:
+        raise click.UsageError("--dry-run needs files: how much a pipe will bring cannot be known.")
+    print_rows(
+        [
+            ("input", human_bytes(told.total_bytes)),
+            ("counted to tell", human_bytes(told.sampled_bytes)),
+            ("distinct pieces", f"about {told.distinct_pieces:,}"),
+            ("time", f"about {told.seconds:,.1f} s"),
+            ("memory", f"about {human_bytes(told.memory_bytes)}"),
+        ]
+    )
 
 
 def option_of(name: str) -> str:

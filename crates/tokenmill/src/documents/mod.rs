@@ -14,6 +14,7 @@ mod compressed;
 mod cut;
 mod files;
 mod json_lines;
+mod limited;
 mod paths;
 mod queue;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod texts;
 
 pub use block::{Block, Documents, Layout};
 pub use files::{FileOptions, FileSource, Format, STDIN};
+pub use limited::Limited;
 pub use paths::expand;
 pub use texts::TextBlocks;
 
