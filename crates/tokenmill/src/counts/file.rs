@@ -117,7 +117,7 @@ fn push_varint(out: &mut Vec<u8>, mut value: u64) {
         out.push((value & 0x7F) as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push((value & 0x7F) as u8);
 }
 
 /// Reads pieces one by one. All is checked when the end has been reached.
@@ -136,6 +136,9 @@ pub(super) struct Reader<R> {
     totals: Vec<u64>,
     done: bool,
 }
+
+/// A piece, and its count in each source.
+pub(super) type Row<'a> = (&'a [u8], &'a [u64]);
 
 /// Bytes asked for at once.
 const READ_BYTES: usize = 1 << 16;
@@ -205,7 +208,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next piece and its counts; `None` at the end, once the totals and the hash were found to be right.
-    pub(super) fn next(&mut self) -> Result<Option<(&[u8], &[u64])>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, Fault> {
         if self.done {
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! Sorted counts from several places, as one.
 
-use super::Pieces;
 use super::file::{Fault, Header, Reader, Writer};
+use super::{Pieces, Visit};
 use crate::error::{Error, Result};
 use crate::fs::write_atomically;
 use crate::unicode::ClassTable;
@@ -10,6 +10,9 @@ use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// What is called with a piece and what is known of it.
+type VisitRow<'a, T> = &'a mut dyn FnMut(&[u8], &T) -> Result<()>;
 
 /// Files of counts that belong together. A source of one name in two files is one source.
 #[derive(Debug, Clone)]
@@ -105,7 +108,7 @@ impl CountsFiles {
     }
 
     /// Calls `visit(piece, counts)` with a count for each source, in the order of the pieces' bytes.
-    pub fn each_by_source(&self, visit: &mut dyn FnMut(&[u8], &[u64]) -> Result<()>) -> Result<()> {
+    pub fn each_by_source(&self, visit: VisitRow<'_, [u64]>) -> Result<()> {
         let readers = self.paths.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
         let mut sums = vec![0u64; self.header.sources.len()];
         merge(readers, |file, fault| fault.of(&self.paths[file]), &mut |piece, rows| {
@@ -121,7 +124,7 @@ impl CountsFiles {
 }
 
 impl Pieces for CountsFiles {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    fn each(&self, visit: Visit<'_>) -> Result<()> {
         self.each_by_source(&mut |piece, counts| {
             let count = counts.iter().zip(&self.weights).try_fold(0u64, |sum, (count, weight)| {
                 count.checked_mul(*weight).and_then(|weighted| sum.checked_add(weighted)).ok_or_else(too_often)
@@ -205,7 +208,7 @@ impl Runs {
     }
 
     /// Calls `visit(piece, count)` for each piece, in order.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub(super) fn each(&self, visit: Visit<'_>) -> Result<()> {
         let fault = |fault: Fault| fault.of(&self.folder);
         let mut readers = Vec::with_capacity(self.files.len());
         for mut file in &self.files {
@@ -226,7 +229,7 @@ impl Runs {
 fn merge<R: Read>(
     mut readers: Vec<Reader<R>>,
     error: impl Fn(usize, Fault) -> Error,
-    visit: &mut dyn FnMut(&[u8], &[(usize, Vec<u64>)]) -> Result<()>,
+    visit: VisitRow<'_, [(usize, Vec<u64>)]>,
 ) -> Result<()> {
     let count = readers.len();
     let mut heap = BinaryHeap::with_capacity(count);

@@ -39,10 +39,13 @@ use std::sync::{Mutex, PoisonError};
 /// wait for each other.
 const SHARDS: usize = 32;
 
+/// What is called with a piece and how often it occurs. An error of its ends the work.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], u64) -> Result<()>;
+
 /// Distinct pieces and how often each occurs, which can be gone through more than once.
 pub trait Pieces {
-    /// Calls `visit(piece, count)` for each piece, in no particular order; an error of its ends that. Counts are above 0.
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()>;
+    /// Calls `visit(piece, count)` for each piece, in no particular order. Counts are above 0.
+    fn each(&self, visit: Visit<'_>) -> Result<()>;
 }
 
 /// How much memory counting may take.
@@ -121,7 +124,7 @@ fn sorted(shards: &[Shard]) -> Result<Vec<Entry<'_>>> {
 
 impl PieceCounts {
     /// Calls `visit(piece, count)` for each piece in the order of their bytes.
-    pub fn each_sorted(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub fn each_sorted(&self, visit: Visit<'_>) -> Result<()> {
         if self.runs.is_empty() {
             sorted(&self.shards)?.iter().try_for_each(|entry| entry.with(&mut *visit))
         } else {
@@ -151,7 +154,7 @@ impl PieceCounts {
 }
 
 impl Pieces for PieceCounts {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    fn each(&self, visit: Visit<'_>) -> Result<()> {
         self.shards.iter().try_for_each(|shard| shard.each(&mut *visit))?;
         self.runs.each(visit)
     }

@@ -1,5 +1,6 @@
 //! A part of all pieces: two hash tables that grow, one for pieces that are their own key, one for longer ones.
 
+use super::Visit;
 use crate::error::Result;
 use crate::prefetch::prefetch;
 use crate::short_key::{SHORT, short_bytes};
@@ -72,7 +73,6 @@ const FIRST: usize = 1 << 8;
 
 /// The place of a hash in a table of `slots`.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "below `slots`")]
 fn home(hash: u64, slots: usize) -> usize {
     (((hash & u64::from(u32::MAX)) * slots as u64) >> 32) as usize
 }
@@ -201,7 +201,7 @@ impl Shard {
     }
 
     /// Calls `visit(piece, count)` for each piece, in no particular order.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub(super) fn each(&self, visit: Visit<'_>) -> Result<()> {
         for short in self.short.iter().filter(|short| short.count > 0) {
             let key = u128::from(short.key[0]) | u128::from(short.key[1]) << 64;
             let (bytes, length) = short_bytes(&key);
