@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ import torch
 from torch.utils.data import DataLoader as TorchsDataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from reference.store_writer import write_store
 from tokenmill.loader import DataLoader
 from tokenmill.sampling import Windows
+from tokenmill.store import TokenStore
 from tokenmill.torch import TorchBatch, TorchLoader, WindowDataset
 
 DATA = np.arange(1000, 1103, dtype=np.uint16)  # 103 tokens: 25 windows of 4, 2 tokens left over
@@ -57,7 +60,7 @@ def test_tensors_are_contiguous_and_share_no_memory(dtype: str) -> None:
         for tensor in (batch.input_ids, batch.labels):
             assert tensor.dtype == getattr(torch, dtype) and tensor.is_contiguous()
             assert tensor.view(-1).shape == (tensor.numel(),)
-            pointers.add(tensor.untyped_storage().data_ptr())
+            pointers.add(tensor.data_ptr())
     assert len(pointers) == 2 * len(batches)
     first = batches[0].labels.clone()
     batches[0].input_ids.fill_(0)
@@ -73,6 +76,23 @@ def test_the_state_counts_batches_taken_not_those_made_ahead(prefetch: int) -> N
         second = loader(prefetch=prefetch, epochs=2)
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
         assert taken + [key(batch) for batch in second] == whole
+
+
+@pytest.mark.parametrize("packing", ["concat", "document", "best_fit"])
+def test_document_masks_come_as_tensors(tmp_path: Path, packing: str) -> None:
+    documents = [(range(start, start + 7), 0, start) for start in range(0, 70, 7)]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    write_store(tmp_path / "x.tm", documents, vocab_size=100, inputs=inputs, shard_tokens=30)
+    options: dict[str, Any] = {"packing": packing, "document_mask": True, "max_length": 10, "pad_id": 99}
+    options["data"] = TokenStore.open(tmp_path / "x.tm")
+    plain = list(numpy_loader(**options))
+    for batch, expected in zip(loader(**options), plain, strict=True):
+        for name in ("input_ids", "labels", "position_ids", "document_ids", "cu_seqlens"):
+            tensor, array = getattr(batch, name), getattr(expected, name)
+            assert tensor.tolist() == array.tolist() and tensor.is_contiguous(), name
+            assert str(tensor.dtype) == f"torch.{array.dtype}"
+        assert batch.max_seqlen == expected.max_seqlen
+        assert batch.for_transformers()["position_ids"] is batch.position_ids
 
 
 def test_a_state_goes_between_the_two_loaders() -> None:

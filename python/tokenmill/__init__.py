@@ -16,6 +16,8 @@ dolor sit amet, consectetur → sit amet, consectetur adipiscing
 from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError, __version__
 from tokenmill.counts import Counts, CountTotals, count_words
 from tokenmill.documents import Document, Documents
+from tokenmill.explain import Explanation
+from tokenmill.ledger import Ledger
 from tokenmill.loader import Batch, DataLoader
 from tokenmill.prepare import prepare
 from tokenmill.sampling import Windows
@@ -32,7 +34,9 @@ __all__ = [
     "Document",
     "DocumentError",
     "Documents",
+    "Explanation",
     "FormatError",
+    "Ledger",
     "Origin",
     "Report",
     "StoreError",

@@ -25,7 +25,7 @@ __all__ = [
     "count_pieces",
     "expand_paths",
     "gather",
-    "gather_windows",
+    "gather_columns",
     "prepare",
     "split_pieces",
     "train_bpe",
@@ -222,18 +222,35 @@ def prepare(
 
 # sample.rs
 
+# tokens, windows, learned, masked, openers, dropped, repeats, masked places, padding
+_Ledger = tuple[int, int, int, int, int, int, int, int, int]
+
 @final
 class Plan:
-    def __new__(
-        cls, *, num_tokens: int, max_length: int, stride: int, tail: str, shuffle: bool, seed: int
+    @staticmethod
+    def concat(
+        *, num_tokens: int, max_length: int, stride: int, tail: str, shuffle: bool, seed: int
+    ) -> Plan: ...
+    @staticmethod
+    def document(
+        *, store: Store, max_length: int, stride: int, tail: str, shuffle: bool, seed: int
+    ) -> Plan: ...
+    @staticmethod
+    def best_fit(
+        *,
+        store: Store,
+        max_length: int,
+        shuffle: bool,
+        seed: int,
+        index: Path | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Plan: ...
     @property
     def num_windows(self) -> int: ...
-    @property
-    def dropped_tokens(self) -> int: ...
+    def ledger(self, masked_at: Store | None = None) -> _Ledger: ...
     def window(self, epoch: int, i: int) -> int: ...
     def windows(self, epoch: int, first: int, count: int) -> NDArray[np.uint64]: ...
-    def locate(self, windows: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+    def parts(self, window: int) -> list[tuple[int, int]]: ...
 
 @final
 class Batches:
@@ -248,13 +265,20 @@ def gather(
     epoch: int,
     first: int,
     count: int,
-    pad_id: int | None,
     out: NDArray[np.int64] | NDArray[np.int32],
 ) -> NDArray[np.uint64]: ...
-def gather_windows(
-    data: Any,
-    plan: Plan,
+
+# where sequences begin, and the longest
+def gather_columns(
+    sources: list[tuple[Any, Plan]],
+    chosen: NDArray[np.uint32] | None,
     windows: NDArray[np.uint64],
+    *,
     pad_id: int | None,
-    out: NDArray[np.int64] | NDArray[np.int32],
-) -> None: ...
+    documents: bool,
+    mask_boundaries: bool,
+    input_ids: NDArray[Any],
+    labels: NDArray[Any],
+    position_ids: NDArray[Any] | None = None,
+    document_ids: NDArray[np.int32] | None = None,
+) -> tuple[NDArray[np.int32], int] | None: ...

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenmill import _core
-from tokenmill.sampling import (
-    Tail,
-    as_tokens,
-    check_bool,
-    check_integer,
-    labels_of,
-    make_plan,
-    resolve_pad_id,
-)
+from tokenmill.explain import Explanation, explain
+from tokenmill.layout import BoundaryLabels, Packing, Tail, gather, make_layout
+from tokenmill.ledger import Ledger, count
+from tokenmill.tokens import as_tokens, check_bool, check_integer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tokenmill.layout import Allocate
 
 _STATE_VERSION = 1
 
@@ -29,14 +26,23 @@ class Batch:
     """One rank's rows of one global batch. L is max_length; ids are int64 (or int32, the loader's dtype).
 
     input_ids: shape [rows, L].
-    labels: shape [rows, L]: the token after each input; -100 where the window is padded.
+    labels: shape [rows, L]: the token after each input; -100 where there is none, or it is masked.
     windows: shape [rows], uint64: the number of each row's window (as in `Windows`).
     epoch: 0-based.
     step: the 0-based global batch since the start of epoch 0, the same on all ranks and after resuming.
 
-    `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C order, so their rows are L + 1 ids
-    apart): copy before changing one of them in place. A batch with a padded window has labels of its own. No
-    batch shares memory with another, nor with the data.
+    With document_mask, otherwise None:
+
+    position_ids: shape [rows, L]: 0, 1, 2, ... from each document's beginning in the row; 0 on padding.
+    document_ids: shape [rows, L], int32: equal within a row where tokens are of one document, counted from 0;
+        -1 on padding. Tokens attend to each other where these are equal.
+    cu_seqlens: shape [sequences + 1], int32: where each document or padding of a row begins in the batch
+        flattened to rows * L tokens, then rows * L: what attention of variable lengths takes.
+    max_seqlen: the longest of those sequences.
+
+    Where nothing is padded or masked, `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C
+    order, so their rows are L + 1 ids apart): copy before changing one of them in place. Otherwise they are
+    arrays of their own. No batch shares memory with another, nor with the data.
     """
 
     input_ids: NDArray[Any]
@@ -44,6 +50,10 @@ class Batch:
     windows: NDArray[np.uint64]
     epoch: int
     step: int
+    position_ids: NDArray[Any] | None = None
+    document_ids: NDArray[np.int32] | None = None
+    cu_seqlens: NDArray[np.int32] | None = None
+    max_seqlen: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class DataLoader:
     >>> batch.input_ids[1], batch.labels[1]
     (array([4, 5, 6, 7]), array([5, 6, 7, 8]))
 
-    data, max_length, stride, tail, pad_id: as for `Windows`.
+    data, max_length, stride, tail, pad_id, packing, boundary_labels: as for `Windows`.
     batch_size: rows per rank; a global batch is batch_size * world_size windows.
     shuffle: each epoch is an exact permutation of all windows, computed from (seed, epoch): no memory, no
         start-up time.
@@ -78,6 +88,10 @@ class DataLoader:
         alone would.
     epochs: epochs of one pass, or None for a pass without end (which has no `len()`).
     dtype: "int64" or "int32".
+    document_mask: batches have position_ids, document_ids, cu_seqlens and max_seqlen, for attention that
+        stays within a document. They come from the store's record of where documents end, never from looking
+        for a token. Whether the first token of a document is a label of the last one before it is another
+        question: see boundary_labels.
 
     **Position.** A loader has one, which moves on with each batch taken. `iter(loader)` goes on from it: a
     `for` loop that was left early is continued by the next one. When a pass of `epochs` epochs is over, the
@@ -97,12 +111,15 @@ class DataLoader:
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = True,
-        tail: Tail = "drop",
+        tail: Tail | None = None,
         pad_id: int | None = None,
         rank: int = 0,
         world_size: int = 1,
         epochs: int | None = 1,
         dtype: Any = "int64",
+        packing: Packing = "concat",
+        document_mask: bool = False,
+        boundary_labels: BoundaryLabels = "keep",
     ) -> None:
         self.shuffle = check_bool("shuffle", shuffle)
         self.seed = check_integer("seed", seed, 0, 2**64 - 1)
@@ -111,17 +128,21 @@ class DataLoader:
         self.rank = _check_rank(rank, self.world_size)
         self.epochs = None if epochs is None else check_integer("epochs", epochs, 1)
         self.dtype = _check_dtype(dtype)
-        self.tail = tail
-        self._source = as_tokens(data)
-        self._plan, self.max_length, self.stride = make_plan(
-            self._source,
+        self.layout = make_layout(
+            as_tokens(data),
+            packing=packing,
             max_length=max_length,
             stride=stride,
             tail=tail,
+            pad_id=pad_id,
+            document_mask=document_mask,
+            boundary_labels=boundary_labels,
             shuffle=self.shuffle,
             seed=self.seed,
         )
-        self.pad_id = resolve_pad_id(self._source, tail, pad_id)
+        self.max_length, self.stride = self.layout.max_length, self.layout.stride
+        self.tail, self.pad_id = self.layout.tail, self.layout.pad_id
+        self._plan = self.layout.plan
         self._batches = _core.Batches(
             samples=self._plan.num_windows,
             batch_size=self.batch_size,
@@ -171,26 +192,64 @@ class DataLoader:
             )
         return None
 
-    def make(self, step: Step) -> Batch:
-        """The batch of a step. Does not look at the position; several threads may call it."""
+    def make(self, step: Step, allocate: Allocate | None = None) -> Batch:
+        """The batch of a step. Does not look at the position; several threads may call it.
+
+        With `allocate` every array of the batch is contiguous and made by it: see `tokenmill.layout.gather`.
+        """
         import numpy as np
 
-        rows = np.empty((step.count, self.max_length + 1), dtype=self.dtype)
-        windows = _core.gather(
-            self._source.core, self._plan, step.epoch, step.first, step.count, self.pad_id, rows
+        if self.layout.plain and allocate is None:
+            rows = np.empty((step.count, self.max_length + 1), dtype=self.dtype)
+            windows = _core.gather(
+                self.layout.source.core, self._plan, step.epoch, step.first, step.count, rows
+            )
+            return Batch(
+                input_ids=rows[:, :-1],
+                labels=rows[:, 1:],
+                windows=windows,
+                epoch=step.epoch,
+                step=step.number,
+            )
+        windows = self._plan.windows(step.epoch, step.first, step.count)
+        columns = gather([self.layout], windows, dtype=self.dtype, allocate=allocate)
+        return Batch(windows=windows, epoch=step.epoch, step=step.number, **vars(columns))
+
+    def explain(self, step: int, row: int, column: int) -> Explanation:
+        """What stands at `row` and `column` of this rank's batch `step`, traced to file, document and byte.
+
+        Steps are counted from the start of epoch 0, with this loader's batch_size and world_size throughout.
+        IndexError: there is no such place.
+        """
+        epoch, number = divmod(check_integer("step", step, 0), self._batches.steps_per_epoch)
+        rows = self._batches.rows(number * self.batch_size * self.world_size, self.rank)
+        first, count, _ = rows if rows is not None else (0, 0, 0)
+        for name, value, size in (("row", row, count), ("column", column, self.max_length)):
+            if not 0 <= check_integer(name, value, -(2**63)) < size:
+                raise IndexError(f"{name} {value} does not exist; this batch has {size}, counted from 0")
+        return explain(
+            self.layout,
+            step=step,
+            row=row,
+            column=column,
+            epoch=epoch,
+            source=0,
+            window=self._plan.window(epoch, first + row),
         )
-        return Batch(
-            input_ids=rows[:, :-1],
-            labels=labels_of(rows, self._plan, windows, self.tail),
-            windows=windows,
-            epoch=step.epoch,
-            step=step.number,
-        )
+
+    def ledger(self) -> Ledger:
+        """What becomes of every stored token in an epoch, all ranks together. `str(ledger)` is for people.
+
+        Reads where all documents end, if packing or masks depend on it.
+        """
+        windows = self._plan.num_windows
+        taken = self._batches.steps_per_epoch * self.batch_size * self.world_size
+        return count(self.layout, left_out=max(windows - taken, 0))
 
     @property
     def dropped_tokens(self) -> int:
         """How many tokens are a label of no window (not counting windows left out by `drop_last`)."""
-        return self._plan.dropped_tokens
+        return self.ledger().dropped
 
     def state_dict(self) -> dict[str, Any]:
         """The position, and what it is a position in, as a small dict for `json.dumps`.
@@ -200,14 +259,7 @@ class DataLoader:
         return {
             "version": _STATE_VERSION,
             "next_sample": self.position,
-            "plan": {
-                "num_windows": self._plan.num_windows,
-                "max_length": self.max_length,
-                "stride": self.stride,
-                "tail": self.tail,
-                "shuffle": self.shuffle,
-                "seed": self.seed,
-            },
+            "plan": self.layout.describe() | {"shuffle": self.shuffle, "seed": self.seed},
             "data": dict(self._data_identity()),
         }
 
@@ -243,12 +295,12 @@ class DataLoader:
 
     def _data_identity(self) -> dict[str, Any]:
         if self._identity is None:
-            self._identity = self._source.identity()
+            self._identity = self.layout.source.identity()
         return self._identity
 
     def __repr__(self) -> str:
         return (
-            f"DataLoader({self._plan.num_windows} windows of {self._source.num_tokens} tokens, "
+            f"DataLoader({self._plan.num_windows} windows of {self.layout.source.num_tokens} tokens, "
             f"max_length={self.max_length}, stride={self.stride}, batch_size={self.batch_size}, "
             f"rank {self.rank} of {self.world_size})"
         )

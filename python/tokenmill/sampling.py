@@ -2,174 +2,18 @@
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from tokenmill import _core
-from tokenmill.special_tokens import find
-from tokenmill.store import TokenStore
+from tokenmill.layout import BoundaryLabels, Packing, Tail, gather, make_layout
+from tokenmill.ledger import count
+from tokenmill.tokens import as_integer, as_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-
-    from tokenmill.special_tokens import Role
-
-Tail = Literal["drop", "pad", "shift"]
-
-#: The label of padding: what PyTorch's cross-entropy ignores by default.
-IGNORE_INDEX = -100
-
-_LARGEST = 2**63 - 1
-_BORROWED = ("uint16", "uint32", "int32", "int64")
-_CONVERTED = {"uint8": "uint16", "int8": "int32", "int16": "int32", "uint64": "int64"}
-
-
-def as_integer(name: str, value: object) -> int:
-    """`value` as an int; a bool is refused, it is a misplaced argument."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; give an integer") from None
-
-
-def check_integer(name: str, value: object, least: int, most: int = _LARGEST) -> int:
-    """`value` as an int between `least` and `most`."""
-    number = as_integer(name, value)
-    if not least <= number <= most:
-        raise ValueError(f"{name}={number} is out of range; it must be between {least} and {most}")
-    return number
-
-
-def check_bool(name: str, value: object) -> bool:
-    """`value`, which must be True or False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; give True or False")
-    return value
-
-
-@dataclass(frozen=True, eq=False)
-class TokenSource:
-    """Tokens as the core reads them: an array, or the memory maps of a store."""
-
-    core: Any
-    num_tokens: int
-    store: TokenStore | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """What tells these tokens from others, JSON-able. Reads a whole array (1 s per GB), no store."""
-        if self.store is not None:
-            return {"kind": "store", "content_hash": self.store.content_hash}
-        import hashlib
-
-        little = self.core.astype(self.core.dtype.newbyteorder("<"), copy=False)
-        digest = hashlib.sha256(memoryview(little)).hexdigest()
-        return {
-            "kind": "array",
-            "dtype": self.core.dtype.name,
-            "num_tokens": self.num_tokens,
-            "sha256": digest,
-        }
-
-    def special_token(self, *roles: Role) -> int | None:
-        """The id of the first of these roles ("pad", "eos") that the store's tokenizer has."""
-        if self.store is None:
-            return None
-        tokens = self.store.tokenizer.special_tokens
-        names = (find(tokens, role) for role in roles)
-        return next((tokens[name] for name in names if name is not None), None)
-
-
-def as_tokens(data: Any) -> TokenSource:
-    """The tokens of a TokenStore or of a 1-d integer array (or list).
-
-    Arrays of uint16, uint32, int32 and int64 are borrowed, not copied, so a `numpy.memmap` of any size will
-    do; their ids are not looked at. Others are converted and checked.
-    """
-    if isinstance(data, TokenStore):
-        return TokenSource(core=data._core, num_tokens=data.num_tokens, store=data)
-    array = _as_array(data)
-    return TokenSource(core=array, num_tokens=len(array))
-
-
-def _as_array(data: Any) -> NDArray[Any]:
-    import numpy as np
-
-    if isinstance(data, (str, bytes)):
-        raise TypeError("data is text; encode it first: tokenizer.encode_to_numpy(text)")
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"data is not a 1-d array of token ids: {error}") from None
-    if array.ndim != 1:
-        raise ValueError(f"data has shape {array.shape}; give a 1-d array of token ids, e.g. data.ravel()")
-    if array.size == 0 and not hasattr(data, "dtype"):
-        return np.empty(0, np.int64)  # NumPy makes floats of []
-    name = array.dtype.name
-    if name not in _BORROWED and name not in _CONVERTED:
-        raise TypeError(f"data has dtype {array.dtype}; token ids are integers, e.g. data.astype('uint32')")
-    if name in _CONVERTED or not hasattr(data, "dtype"):
-        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-        if low < 0 or high > _LARGEST:
-            raise ValueError(
-                f"data has ids from {low} to {high}; token ids are 0 to {_LARGEST}. Is {name} its dtype?"
-            )
-    return np.require(array, np.dtype(_CONVERTED.get(name, name)), ["C", "A"])
-
-
-def resolve_pad_id(source: TokenSource, tail: str, pad_id: object) -> int | None:
-    """The id that fills short windows: the one given, or the tokenizer's pad or end-of-text token."""
-    if pad_id is not None:
-        return check_integer("pad_id", pad_id, 0, 2**32 - 1)
-    if tail != "pad":
-        return None
-    found = source.special_token("pad", "eos")
-    if found is None:
-        raise ValueError(
-            'tail="pad" needs an id to pad with and the data has none; give pad_id= (labels are masked by '
-            "position, so an id in use, such as end-of-text, is safe)"
-        )
-    return found
-
-
-def make_plan(
-    source: TokenSource,
-    *,
-    max_length: object,
-    stride: object,
-    tail: object,
-    shuffle: bool = False,
-    seed: int = 0,
-) -> tuple[_core.Plan, int, int]:
-    """The plan, its max_length and its stride, checked."""
-    length = check_integer("max_length", max_length, 1)
-    step = length if stride is None else check_integer("stride", stride, 1)
-    if not isinstance(tail, str):
-        raise TypeError(f'tail={tail!r} is a {type(tail).__name__}; choose "drop", "pad" or "shift"')
-    plan = _core.Plan(
-        num_tokens=source.num_tokens, max_length=length, stride=step, tail=tail, shuffle=shuffle, seed=seed
-    )
-    return plan, length, step
-
-
-def labels_of(rows: NDArray[Any], plan: _core.Plan, windows: NDArray[np.uint64], tail: str) -> NDArray[Any]:
-    """The labels in rows of max_length + 1 ids: a view of them, or a copy where padding is masked."""
-    labels = rows[:, 1:]
-    if tail != "pad":
-        return labels
-    _, valid = plan.locate(windows)
-    short = (valid < labels.shape[1]).nonzero()[0]
-    if len(short):
-        labels = labels.copy()
-        for row in short:
-            labels[row, int(valid[row]) :] = IGNORE_INDEX
-    return labels
 
 
 class Windows:
@@ -192,12 +36,20 @@ class Windows:
     tail: the tokens after the last full window. "drop": they are never labels (`dropped_tokens` says how many
         tokens are not). "pad": one shorter window, its inputs padded with `pad_id` and its labels with -100;
         padding is known by position, so a genuine `pad_id` in the text stays a label. "shift": one more full
-        window that ends with the last token and overlaps the one before.
+        window that ends with the last token and overlaps the one before. Default: "drop", but "pad" for the
+        packings that follow documents.
     pad_id: default for a store is its tokenizer's pad token, else its end-of-text token; required for an
         array.
+    packing: "concat": windows over all tokens, whatever documents they are in. "document": the windows of
+        each document by itself, so that none holds two documents. "best_fit": whole documents, several to a
+        row, by best-fit-decreasing; one longer than max_length gives full rows and a rest. A document of n
+        tokens takes n - 1 places, its last token being a label only. The rows are computed once and kept in a
+        file beside the store.
+    boundary_labels: "mask" gives -100 to labels that are the first token of another document.
 
-    Raises ValueError where the data is too short for one window (max_length tokens or fewer, unless
-    tail="pad"). Follows the map-style protocol of torch.utils.data (len, items, batches of items; picklable).
+    All but "concat" and "keep" need a TokenStore, as an array does not say where documents end. Raises
+    ValueError where the data is too short for one window (max_length tokens or fewer, unless tail="pad").
+    Follows the map-style protocol of torch.utils.data (len, items, batches of items; picklable).
     """
 
     def __init__(
@@ -206,19 +58,26 @@ class Windows:
         *,
         max_length: int,
         stride: int | None = None,
-        tail: Tail = "drop",
+        tail: Tail | None = None,
         pad_id: int | None = None,
+        packing: Packing = "concat",
+        boundary_labels: BoundaryLabels = "keep",
     ) -> None:
         self._data = data
-        self._source = as_tokens(data)
-        self._plan, self.max_length, self.stride = make_plan(
-            self._source, max_length=max_length, stride=stride, tail=tail
+        self.layout = make_layout(
+            as_tokens(data),
+            packing=packing,
+            max_length=max_length,
+            stride=stride,
+            tail=tail,
+            pad_id=pad_id,
+            boundary_labels=boundary_labels,
         )
-        self.tail = tail
-        self.pad_id = resolve_pad_id(self._source, tail, pad_id)
+        self.max_length, self.stride = self.layout.max_length, self.layout.stride
+        self.tail, self.pad_id = self.layout.tail, self.layout.pad_id
 
     def __len__(self) -> int:
-        return self._plan.num_windows
+        return self.layout.plan.num_windows
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return self.__getitems__([index])[0]
@@ -228,23 +87,17 @@ class Windows:
         import numpy as np
 
         windows = np.array([self._number(index) for index in indices], dtype=np.uint64)
-        rows = np.empty((len(windows), self.max_length + 1), dtype=np.int64)
-        _core.gather_windows(self._source.core, self._plan, windows, self.pad_id, rows)
-        labels = labels_of(rows, self._plan, windows, self.tail)
-        # Copies: changing an input in place must not change a label.
-        return [(row[:-1].copy(), label.copy()) for row, label in zip(rows, labels, strict=True)]
+        columns = gather([self.layout], windows)
+        return list(zip(columns.input_ids, columns.labels, strict=True))
 
     def start(self, index: int) -> int:
         """Which token of the data is the first input of window `index`."""
-        import numpy as np
-
-        starts, _ = self._plan.locate(np.array([self._number(index)], dtype=np.uint64))
-        return int(starts[0])
+        return self.layout.plan.parts(self._number(index))[0][0]
 
     @property
     def dropped_tokens(self) -> int:
-        """How many tokens are never a label. The first token is not counted: nothing comes before it."""
-        return self._plan.dropped_tokens
+        """How many tokens are never a label. The first, which nothing comes before, is not counted."""
+        return count(self.layout).dropped
 
     def _number(self, index: int) -> int:
         if isinstance(index, slice):
@@ -256,13 +109,22 @@ class Windows:
         return number % count
 
     def __reduce__(self) -> tuple[Any, ...]:
+        layout = self.layout
         make = partial(
-            Windows, max_length=self.max_length, stride=self.stride, tail=self.tail, pad_id=self.pad_id
+            Windows,
+            max_length=layout.max_length,
+            stride=layout.stride,
+            tail=layout.tail,
+            pad_id=layout.pad_id,
+            packing=layout.packing,
+            boundary_labels=layout.boundary_labels,
         )
         return make, (self._data,)
 
     def __repr__(self) -> str:
+        layout = self.layout
+        packing = "" if layout.packing == "concat" else f", packing={layout.packing!r}"
         return (
-            f"Windows({len(self)} windows of {self._source.num_tokens} tokens, max_length={self.max_length}, "
-            f"stride={self.stride}, tail={self.tail!r})"
+            f"Windows({len(self)} windows of {layout.source.num_tokens} tokens, "
+            f"max_length={layout.max_length}, stride={layout.stride}, tail={layout.tail!r}{packing})"
         )

@@ -27,25 +27,23 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-from tokenmill.sampling import Tail, Windows, check_bool, check_integer
+from tokenmill.layout import BoundaryLabels, Packing, Tail
+from tokenmill.sampling import Windows
+from tokenmill.tokens import check_bool, check_integer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tokenmill.loader import Batch, DataLoader, Step
+    from tokenmill.loader import DataLoader, Step
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TorchBatch:
-    """`tokenmill.Batch` in tensors. L is max_length; ids are int64 (or int32, the loader's dtype).
+    """`tokenmill.Batch` in tensors on one device; `windows` stays a NumPy array.
 
-    input_ids: shape [rows, L], on the loader's device.
-    labels: shape [rows, L]: the token after each input; -100 where the window is padded.
-    windows: shape [rows], a NumPy array of uint64: the number of each row's window.
-    epoch, step: as in `tokenmill.Batch`.
-
-    The tensors are contiguous, so that `labels.view(-1)` works, and share memory with nothing.
+    The tensors are contiguous, so that `labels.view(-1)` works, and share memory with nothing. `document_ids`
+    and `cu_seqlens` are int32, the others int64 (or int32, the loader's dtype).
     """
 
     input_ids: Tensor
@@ -53,25 +51,33 @@ class TorchBatch:
     windows: NDArray[np.uint64]
     epoch: int
     step: int
+    position_ids: Tensor | None = None
+    document_ids: Tensor | None = None
+    cu_seqlens: Tensor | None = None
+    max_seqlen: int | None = None
 
     def for_transformers(self) -> dict[str, Tensor]:
         """The arguments for a causal language model of transformers: `model(**batch.for_transformers())`.
 
         Those models move `labels` one token ahead themselves; `shift_labels` says that this has been done.
+        From `position_ids`, where the loader has document masks, they see which tokens belong together.
         """
-        return for_transformers(self.input_ids, self.labels)
+        return for_transformers(self.input_ids, self.labels, self.position_ids)
 
 
-def for_transformers(input_ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def for_transformers(
+    input_ids: Tensor, labels: Tensor, position_ids: Tensor | None = None
+) -> dict[str, Tensor]:
     """Inputs and labels one token ahead, under the names that models of transformers take them by."""
-    return {"input_ids": input_ids, "labels": labels, "shift_labels": labels}
+    arguments = {"input_ids": input_ids, "labels": labels, "shift_labels": labels}
+    return arguments if position_ids is None else arguments | {"position_ids": position_ids}
 
 
 class TorchLoader:
     """Iterates over a `DataLoader` in tensors on `device`, made by a thread while the model works.
 
     One thread is enough: a batch is one call into Rust without the GIL, and needs no worker process. For a
-    CUDA device batches lie in page-locked memory, and are copied from there while the device computes.
+    CUDA device batches are gathered into page-locked memory, and copied from there while the device computes.
 
     loader: the DataLoader. Its position is this loader's: do not iterate over both.
     device: where the tensors are to be.
@@ -93,38 +99,40 @@ class TorchLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[TorchBatch]:
-        maker = _CudaMaker if self.device.type == "cuda" else _Maker
-        makers = [maker(self.loader, self.device) for _ in range(self.prefetch + 1)]
+        transfer = _CudaTransfer(self.device) if self.device.type == "cuda" else _Transfer(self.device)
+        loader = self.loader
         if self.prefetch == 0:
-            yield from self._iterate(makers, lambda maker, step: _Made(maker.make(step)))
+            end = loader.pass_end()
+            while (step := loader.step_at(loader.position, end)) is not None:
+                batch = transfer.receive(transfer.send(loader, step))
+                loader.position = step.after
+                yield batch
             return
         executor = ThreadPoolExecutor(1, thread_name_prefix="tokenmill-batches")
         try:
-            yield from self._iterate(makers, lambda maker, step: executor.submit(maker.make, step))
+            for step, made in self._ahead(lambda step: executor.submit(transfer.send, loader, step)):
+                batch = transfer.receive(made.result())
+                loader.position = step.after
+                yield batch
         finally:
             executor.shutdown(cancel_futures=True)
 
-    def _iterate(
-        self, makers: list[_Maker], start: Callable[[_Maker, Step], _Made | Future[TorchBatch]]
-    ) -> Iterator[TorchBatch]:
-        """Each maker has at most one batch under way; they take turns."""
-        loader = self.loader
-        position, end = loader.position, loader.pass_end()
-        under_way: deque[tuple[_Maker, Step, _Made | Future[TorchBatch]]] = deque()
+    def _ahead(
+        self, start: Callable[[Step], Future[TorchBatch]]
+    ) -> Iterator[tuple[Step, Future[TorchBatch]]]:
+        """The steps from the position on, `prefetch` of them started before the first is waited for."""
+        position, end = self.loader.position, self.loader.pass_end()
+        started: deque[tuple[Step, Future[TorchBatch]]] = deque()
         while True:
-            while len(under_way) < max(self.prefetch, 1):
-                step = loader.step_at(position, end)
+            while len(started) < self.prefetch:
+                step = self.loader.step_at(position, end)
                 if step is None:
                     break
+                started.append((step, start(step)))
                 position = step.after
-                makers.append(makers.pop(0))
-                under_way.append((makers[-1], step, start(makers[-1], step)))
-            if not under_way:
+            if not started:
                 return
-            maker, step, made = under_way.popleft()
-            batch = maker.hand_over(made.result())
-            loader.position = step.after
-            yield batch
+            yield started.popleft()
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch just taken: see `DataLoader.state_dict`."""
@@ -135,70 +143,74 @@ class TorchLoader:
         self.loader.load_state_dict(state)
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A future that is there already."""
+class _Transfer:
+    """Batches from a DataLoader to a device: sent by one thread, received by another."""
 
-    batch: TorchBatch
-
-    def result(self) -> TorchBatch:
-        return self.batch
-
-
-def _tensors(batch: Batch, input_ids: Tensor, labels: Tensor) -> TorchBatch:
-    return TorchBatch(
-        input_ids=input_ids, labels=labels, windows=batch.windows, epoch=batch.epoch, step=batch.step
-    )
-
-
-class _Maker:
-    """Makes batches in ordinary memory, each in its own."""
-
-    def __init__(self, loader: DataLoader, device: torch.device) -> None:
-        self.loader = loader
+    def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def make(self, step: Step) -> TorchBatch:
-        """The batch of a step; runs in the thread."""
-        batch = self.loader.make(step)
-        inputs, labels = (torch.from_numpy(ids).contiguous() for ids in (batch.input_ids, batch.labels))
-        return _tensors(batch, inputs.to(self.device), labels.to(self.device))
+    def send(self, loader: DataLoader, step: Step) -> TorchBatch:
+        return self._moved(loader, step, pinned=False)
 
-    def hand_over(self, batch: TorchBatch) -> TorchBatch:
-        """The batch, fit for use by the caller's thread; runs there."""
+    def receive(self, batch: TorchBatch) -> TorchBatch:
         return batch
 
+    def _moved(self, loader: DataLoader, step: Step, *, pinned: bool) -> TorchBatch:
+        blocks: list[Tensor] = []
 
-class _CudaMaker(_Maker):
-    """Makes batches in page-locked memory of its own and copies them to the device on a stream of its own."""
+        def allocate(shape: tuple[int, int, int], dtype: str) -> NDArray[Any]:
+            blocks.append(torch.empty(shape, dtype=getattr(torch, dtype), pin_memory=pinned))
+            return blocks[-1].numpy()
 
-    def __init__(self, loader: DataLoader, device: torch.device) -> None:
-        super().__init__(loader, device)
-        shape, dtype = (2, loader.batch_size, loader.max_length), getattr(torch, loader.dtype)
-        self.memory = torch.empty(shape, dtype=dtype, pin_memory=True)
+        batch = loader.make(step, allocate)
+        columns = [column for block in blocks for column in block.to(self.device, non_blocking=pinned)]
+        if batch.cu_seqlens is not None:
+            columns.append(torch.from_numpy(batch.cu_seqlens).to(self.device))
+        input_ids, labels, position_ids, document_ids, cu_seqlens = columns + [None] * (5 - len(columns))
+        return TorchBatch(
+            input_ids=input_ids,
+            labels=labels,
+            windows=batch.windows,
+            epoch=batch.epoch,
+            step=batch.step,
+            position_ids=position_ids,
+            document_ids=document_ids,
+            cu_seqlens=cu_seqlens,
+            max_seqlen=batch.max_seqlen,
+        )
+
+
+class _CudaTransfer(_Transfer):
+    """Copies from page-locked memory, on a stream of its own.
+
+    PyTorch's allocator keeps page-locked memory for reuse, and reuses it only when copies from it are done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self.copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self.events: dict[int, torch.cuda.Event] = {}
 
-    def make(self, step: Step) -> TorchBatch:
-        self.copied.synchronize()  # the batch before has left this memory
-        batch = self.loader.make(step)
-        inputs, labels = self.memory[:, : step.count]
-        inputs.copy_(torch.from_numpy(batch.input_ids))
-        labels.copy_(torch.from_numpy(batch.labels))
+    def send(self, loader: DataLoader, step: Step) -> TorchBatch:
         with torch.cuda.stream(self.stream):
-            ready = _tensors(
-                batch,
-                inputs.to(self.device, non_blocking=True),
-                labels.to(self.device, non_blocking=True),
-            )
-            self.copied.record(self.stream)
-        return ready
+            batch = self._moved(loader, step, pinned=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record(self.stream)
+        self.events[id(batch)] = event
+        return batch
 
-    def hand_over(self, batch: TorchBatch) -> TorchBatch:
+    def receive(self, batch: TorchBatch) -> TorchBatch:
         current = torch.cuda.current_stream(self.device)
-        current.wait_event(self.copied)
-        for tensor in (batch.input_ids, batch.labels):
-            tensor.record_stream(current)  # or its memory may be given to the next batch while in use
+        current.wait_event(self.events.pop(id(batch)))
+        for tensor in (
+            batch.input_ids,
+            batch.labels,
+            batch.position_ids,
+            batch.document_ids,
+            batch.cu_seqlens,
+        ):
+            if tensor is not None:
+                tensor.record_stream(current)  # or its memory may go to the next batch while in use here
         return batch
 
 
@@ -211,8 +223,8 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     >>> len(dataset), dataset[0]
     (4, {'input_ids': tensor([100, 101, 102, 103]), 'labels': tensor([101, 102, 103, 104])})
 
-    data, max_length, stride, tail, pad_id: as for `tokenmill.Windows`. The tensors are int64, of shape
-    [max_length]; a whole batch is read in one call (`__getitems__`).
+    data, max_length, stride, tail, pad_id, packing, boundary_labels: as for `tokenmill.Windows`. The tensors
+    are int64, of shape [max_length]; a whole batch is read in one call (`__getitems__`).
     transformers: each dict has a third entry, "shift_labels", which tells models of transformers that the
         labels are one token ahead already (see `TorchBatch.for_transformers`). `TrainingArguments` need
         `remove_unused_columns=False`, or the Trainer removes it.
@@ -227,11 +239,21 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         *,
         max_length: int,
         stride: int | None = None,
-        tail: Tail = "drop",
+        tail: Tail | None = None,
         pad_id: int | None = None,
+        packing: Packing = "concat",
+        boundary_labels: BoundaryLabels = "keep",
         transformers: bool = False,
     ) -> None:
-        self.windows = Windows(data, max_length=max_length, stride=stride, tail=tail, pad_id=pad_id)
+        self.windows = Windows(
+            data,
+            max_length=max_length,
+            stride=stride,
+            tail=tail,
+            pad_id=pad_id,
+            packing=packing,
+            boundary_labels=boundary_labels,
+        )
         self.transformers = check_bool("transformers", transformers)
 
     def __len__(self) -> int:

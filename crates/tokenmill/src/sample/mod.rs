@@ -2,15 +2,27 @@
 //!
 //! ```text
 //! sample number ──► (epoch, i) ──► window number ──► (start, valid targets) ──► gather
-//!                    plan           permute           window
+//!                    plan           permute           layout: windows over all tokens, within documents, or packed
 //! ```
 //!
 //! There is no state but the sample number, so resuming, another world size and another machine give the same batches.
 
+mod best_fit;
+mod best_fit_file;
+mod document_windows;
+mod documents;
+mod layout;
+mod ledger;
 mod permute;
 mod plan;
 mod window;
 
+pub use best_fit::LONGEST_ROW;
+pub use best_fit_file::BestFit;
+pub use document_windows::DocumentWindows;
+pub use documents::{Documents, Piece, cut};
+pub use layout::Layout;
+pub use ledger::Ledger;
 pub use permute::{Permutation, permutation_key};
 pub use plan::{Batches, Plan};
 pub use window::{MAX_TOKENS, Tail, Window, Windows};

@@ -1,15 +1,15 @@
 //! The order of windows, epoch by epoch, and how ranks share it.
 
+use super::layout::Layout;
 use super::permute::{Permutation, permutation_key};
-use super::window::{Window, Windows};
 use crate::error::{Error, Result};
 use std::ops::Range;
 
 /// Which window is sample `i` of an epoch: all of them once, in order or in an exact shuffle of all of them.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The windows.
-    pub windows: Windows,
+    /// The windows, or rows of packed documents.
+    pub layout: Layout,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
     /// Chooses the orders.
@@ -22,7 +22,7 @@ impl Plan {
     /// # Errors
     /// The range passes the end of the epoch, or there is no memory for the answer.
     pub fn numbers(&self, epoch: u64, first: u64, count: u64) -> Result<Vec<u64>> {
-        let samples = self.windows.count();
+        let samples = self.layout.count();
         if first.checked_add(count).is_none_or(|end| end > samples) {
             return Err(Error::value(format!(
                 "{count} samples from number {first} on are not all in an epoch of {samples} windows"
@@ -47,7 +47,7 @@ impl Plan {
     /// # Errors
     /// `i` is past the end of the epoch.
     pub fn window(&self, epoch: u64, i: u64) -> Result<u64> {
-        let samples = self.windows.count();
+        let samples = self.layout.count();
         if i >= samples {
             return Err(Error::value(format!("sample {i} is not in an epoch of {samples} windows, counted from 0")));
         }
@@ -55,25 +55,7 @@ impl Plan {
     }
 
     fn permutation(&self, epoch: u64) -> Permutation {
-        Permutation::new(self.windows.count(), permutation_key(self.seed, epoch, 0))
-    }
-
-    /// Starts and valid targets of window numbers.
-    ///
-    /// # Errors
-    /// A number is past the last window.
-    pub fn locate(&self, numbers: &[u64]) -> Result<Vec<Window>> {
-        numbers
-            .iter()
-            .map(|&number| {
-                self.windows.get(number).ok_or_else(|| {
-                    Error::value(format!(
-                        "window {number} does not exist; there are {}, counted from 0",
-                        self.windows.count()
-                    ))
-                })
-            })
-            .collect()
+        Permutation::new(self.layout.count(), permutation_key(self.seed, epoch, 0))
     }
 }
 
@@ -142,11 +124,11 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Tail;
+    use super::super::{Tail, Windows};
     use super::*;
 
     fn plan(shuffle: bool, seed: u64) -> Plan {
-        Plan { windows: Windows::new(103, 4, 4, Tail::Drop).unwrap(), shuffle, seed }
+        Plan { layout: Layout::Concat(Windows::new(103, 4, 4, Tail::Drop).unwrap()), shuffle, seed }
     }
 
     #[test]
@@ -169,7 +151,10 @@ mod tests {
             assert!(plan(true, 0).numbers(0, first, count).is_err());
         }
         assert!(plan(true, 0).numbers(0, 25, 0).is_ok() && plan(true, 0).window(0, 25).is_err());
-        assert!(plan(true, 0).locate(&[24, 25]).is_err());
+        let mut windows = Vec::new();
+        assert!(
+            plan(true, 0).layout.get(24, &mut windows).is_ok() && plan(true, 0).layout.get(25, &mut windows).is_err()
+        );
     }
 
     #[test]

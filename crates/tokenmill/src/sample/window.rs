@@ -79,11 +79,17 @@ impl Windows {
                 )));
             }
         }
+        let windows = Windows::possibly_none(num_tokens, max_length, stride, tail);
+        if windows.count() == 0 { Err(windows.too_few_tokens()) } else { Ok(windows) }
+    }
+
+    /// The windows of numbers that have been checked; there may be none.
+    pub(super) fn possibly_none(num_tokens: u64, max_length: u64, stride: u64, tail: Tail) -> Windows {
         // Starts i * stride exist while i * stride + max_length < num_tokens.
         let full = num_tokens.saturating_sub(max_length).div_ceil(stride);
         let mut windows = Windows { num_tokens, max_length, stride, tail, full, last: None };
         windows.last = windows.tail_window();
-        if windows.count() == 0 { Err(windows.too_few_tokens()) } else { Ok(windows) }
+        windows
     }
 
     /// The window that the tail rule adds, where some transition after the last full window is no target yet.
@@ -125,7 +131,7 @@ impl Windows {
         Error::value(format!("{n} {noun} cannot make a window of max_length={length}: {remedy}"))
     }
 
-    /// How many windows there are; at least 1.
+    /// How many windows there are; at least 1 where [`Windows::new`] made them.
     pub fn count(&self) -> u64 {
         self.full + u64::from(self.last.is_some())
     }
@@ -146,7 +152,20 @@ impl Windows {
         let full_targets = if self.stride >= self.max_length { self.full * self.max_length } else { self.full_end() };
         // A tail window's targets end at start + valid; those up to full_end are targets already.
         let tail_targets = self.last.map_or(0, |last| last.start + last.valid - last.start.max(self.full_end()));
-        self.num_tokens - 1 - full_targets - tail_targets
+        self.num_tokens.saturating_sub(1) - full_targets - tail_targets
+    }
+
+    /// Targets of all windows together.
+    pub fn targets(&self) -> u128 {
+        u128::from(self.full) * u128::from(self.max_length) + self.last.map_or(0, |last| u128::from(last.valid))
+    }
+
+    /// How many windows have `token` as a target.
+    pub fn times_a_target(&self, token: u64) -> u64 {
+        let first = token.saturating_sub(self.max_length).div_ceil(self.stride);
+        let end = token.div_ceil(self.stride).min(self.full);
+        let last = self.last.is_some_and(|last| last.start < token && token <= last.start + last.valid);
+        end.saturating_sub(first) + u64::from(last)
     }
 
     /// Tokens there are.

@@ -1,4 +1,8 @@
-//! Copies windows of ids out of the segments they are stored in, into one buffer of the caller's.
+//! Copies windows of ids out of the segments they are stored in, into buffers of the caller's.
+
+mod columns;
+
+pub use columns::{Columns, IGNORED, NO_DOCUMENT, Rows, Sequences, Source, Style, gather_columns};
 
 use crate::error::{Error, Result};
 use crate::sample::Window;
@@ -74,7 +78,7 @@ impl<'a> Segments<'a> {
 }
 
 /// An integer type of the output: `i64` or `i32`.
-pub trait Id: Copy + Send + Sync + TryFrom<i64> {
+pub trait Id: Copy + Send + Sync + From<i32> + TryFrom<i64> {
     /// NumPy's name of it.
     const NAME: &'static str;
 
@@ -133,19 +137,13 @@ fn narrow<S: Copy + Into<i64>>(ids: &[S], out: &mut [i32]) -> std::result::Resul
     if fits { Ok(()) } else { ids.iter().find_map(too_large).map_or(Ok(()), Err) }
 }
 
-/// Fills `out`, row after row of `max_length + 1` ids: a window's inputs and its last target. What a window lacks at its
-/// end is `pad_id`. Large batches are shared among the threads of [`threads::pool`].
+/// Fills `out`, row after row of `max_length + 1` ids: a window's inputs and its last target. Large batches are shared
+/// among the threads of [`threads::pool`].
 ///
 /// # Errors
-/// `out` has another size than `windows.len()` rows; a window is not in the data; an id or `pad_id` does not fit `T`; a
-/// window needs padding and there is no `pad_id`.
-pub fn gather<T: Id>(
-    segments: &Segments<'_>,
-    windows: &[Window],
-    max_length: u64,
-    pad_id: Option<i64>,
-    out: &mut [T],
-) -> Result<()> {
+/// `out` has another size than `windows.len()` rows; a window has fewer than `max_length` targets, or is not in the data;
+/// an id does not fit `T`.
+pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u64, out: &mut [T]) -> Result<()> {
     let width = max_length.checked_add(1).and_then(|width| usize::try_from(width).ok());
     let size = width.and_then(|width| width.checked_mul(windows.len()));
     let (Some(width), true) = (width, size == Some(out.len())) else {
@@ -155,11 +153,12 @@ pub fn gather<T: Id>(
             windows.len()
         )));
     };
-    let pad = pad_id.map(|id| {
-        T::try_from(id).map_err(|_| Error::value(format!("pad_id={id} does not fit the {} output", T::NAME)))
-    });
-    let pad = pad.transpose()?;
-    let fill = |(row, window): (&mut [T], &Window)| fill_row(segments, *window, pad, row);
+    let fill = |(row, window): (&mut [T], &Window)| {
+        if window.valid != max_length {
+            return Err(Error::value(format!("the window at token {} is not max_length long", window.start)));
+        }
+        segments.copy(window.start, row)
+    };
     if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
         let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
         let rows = out.par_chunks_exact_mut(width).zip(windows).with_min_len(rows_per_job);
@@ -169,18 +168,6 @@ pub fn gather<T: Id>(
         // Some row failed, which one depends on the threads: go on to report the first.
     }
     out.chunks_exact_mut(width).zip(windows).try_for_each(fill)
-}
-
-fn fill_row<T: Id>(segments: &Segments<'_>, window: Window, pad: Option<T>, row: &mut [T]) -> Result<()> {
-    let present = usize::try_from(window.valid).ok().and_then(|valid| valid.checked_add(1));
-    let (tokens, padding) = row.split_at_mut(present.map_or(row.len(), |present| present.min(row.len())));
-    if !padding.is_empty() {
-        let pad = pad.ok_or_else(|| {
-            Error::value(format!("the window at token {} is shorter than max_length: give pad_id", window.start))
-        })?;
-        padding.fill(pad);
-    }
-    segments.copy(window.start, tokens)
 }
 
 #[cfg(test)]
@@ -211,24 +198,12 @@ mod tests {
             let expected: Vec<i64> =
                 (0..11 - i64::try_from(length).unwrap()).flat_map(|s| s..=s + i64::try_from(length).unwrap()).collect();
             let mut wide = vec![-7i64; expected.len()];
-            gather(&segments, &windows, length, None, &mut wide).unwrap();
+            gather(&segments, &windows, length, &mut wide).unwrap();
             assert_eq!(wide, expected);
             let mut narrow = vec![-7i32; expected.len()];
-            gather(&segments, &windows, length, None, &mut narrow).unwrap();
+            gather(&segments, &windows, length, &mut narrow).unwrap();
             assert!(narrow.iter().map(|&id| i64::from(id)).eq(expected));
         }
-    }
-
-    #[test]
-    fn padding_follows_the_last_token() {
-        let ids: Vec<u16> = (0..11).collect();
-        let segments = Segments::new(vec![Tokens::U16(&ids)]).unwrap();
-        let windows = all_windows(11, 4, 4, Tail::Pad);
-        let mut out = [0i64; 15];
-        gather(&segments, &windows, 4, Some(99), &mut out).unwrap();
-        assert_eq!(out, [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 99, 99]);
-        let error = gather(&segments, &windows, 4, None, &mut out).unwrap_err();
-        assert!(error.to_string().contains("give pad_id"), "{error}");
     }
 
     #[test]
@@ -239,7 +214,7 @@ mod tests {
         let windows = all_windows(60_000, 255, 60, Tail::Drop);
         let mut together = vec![0i64; windows.len() * 256];
         assert!(size_of_val(&together[..]) >= PARALLEL_BYTES);
-        gather(&segments, &windows, 255, None, &mut together).unwrap();
+        gather(&segments, &windows, 255, &mut together).unwrap();
         for (row, window) in together.chunks(256).zip(&windows) {
             let first = i64::try_from(window.start).unwrap();
             assert!(row.iter().copied().eq(first..first + 256));
@@ -252,29 +227,27 @@ mod tests {
         let window = [Window { start: 0, valid: 1 }];
         for (tokens, id) in [(Tokens::I64(&wide), "2147483648"), (Tokens::U32(&unsigned), "4294967295")] {
             let segments = Segments::new(vec![tokens]).unwrap();
-            let error = gather(&segments, &window, 1, None, &mut [0i32; 2]).unwrap_err().to_string();
+            let error = gather(&segments, &window, 1, &mut [0i32; 2]).unwrap_err().to_string();
             assert!(error.contains(id) && error.contains("int32"), "{error}");
             let mut out = [0i64; 2];
-            gather(&segments, &window, 1, None, &mut out).unwrap();
+            gather(&segments, &window, 1, &mut out).unwrap();
             assert_eq!(out[1].to_string(), id);
         }
-        let segments = Segments::new(vec![Tokens::I64(&wide)]).unwrap();
-        assert!(gather(&segments, &window, 1, Some(1 << 40), &mut [0i32; 2]).is_err());
     }
 
     #[test]
     fn windows_outside_the_data_and_wrong_buffers_are_errors() {
         let ids = [1u16, 2, 3];
         let segments = Segments::new(vec![Tokens::U16(&ids)]).unwrap();
-        for (start, valid) in [(2, 1), (3, 1), (u64::MAX, 1), (0, u64::MAX)] {
-            let result = gather(&segments, &[Window { start, valid }], 4, Some(0), &mut [0i64; 5]);
+        for (start, valid) in [(2, 2), (3, 2), (u64::MAX, 2), (0, u64::MAX), (0, 1)] {
+            let result = gather(&segments, &[Window { start, valid }], 2, &mut [0i64; 3]);
             assert!(result.is_err(), "{start} {valid}");
         }
         let window = [Window { start: 0, valid: 2 }];
-        assert!(gather(&segments, &window, 2, None, &mut [0i64; 4]).is_err());
-        assert!(gather(&segments, &window, u64::MAX, None, &mut [0i64; 4]).is_err());
+        assert!(gather(&segments, &window, 2, &mut [0i64; 4]).is_err());
+        assert!(gather(&segments, &window, u64::MAX, &mut [0i64; 4]).is_err());
         let none = Segments::new(Vec::new()).unwrap();
-        assert!(gather(&none, &window, 2, None, &mut [0i64; 3]).is_err());
-        assert!(gather(&none, &[], 2, None, &mut [0i64; 0]).is_ok());
+        assert!(gather(&none, &window, 2, &mut [0i64; 3]).is_err());
+        assert!(gather(&none, &[], 2, &mut [0i64; 0]).is_ok());
     }
 }

@@ -1,0 +1,136 @@
+//! `Plan` and `Batches`: the order of samples.
+
+use crate::error::CoreError;
+use crate::monitor::PyMonitor;
+use crate::store::Store;
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Layout};
+
+pub type Numbers<'py> = Bound<'py, PyArray1<u64>>;
+
+/// (tokens, windows, learned, masked, openers, dropped, repeats, masked places, padding)
+type Ledger = (u64, u64, u64, u64, u64, u64, u128, u128, u128);
+
+/// The order of windows: see `tokenmill::sample::Plan`.
+#[pyclass(frozen, module = "tokenmill._core")]
+pub struct Plan(pub core::Plan);
+
+#[pymethods]
+impl Plan {
+    /// Windows over all tokens.
+    #[staticmethod]
+    #[pyo3(signature = (*, num_tokens, max_length, stride, tail, shuffle, seed))]
+    fn concat(
+        num_tokens: u64,
+        max_length: u64,
+        stride: u64,
+        tail: &str,
+        shuffle: bool,
+        seed: u64,
+    ) -> Result<Self, CoreError> {
+        let layout = Layout::Concat(core::Windows::new(num_tokens, max_length, stride, tail.parse()?)?);
+        Ok(Plan(core::Plan { layout, shuffle, seed }))
+    }
+
+    /// Windows within documents.
+    #[staticmethod]
+    #[pyo3(signature = (*, store, max_length, stride, tail, shuffle, seed))]
+    fn document(
+        py: Python<'_>,
+        store: &Bound<'_, Store>,
+        max_length: u64,
+        stride: u64,
+        tail: &str,
+        shuffle: bool,
+        seed: u64,
+    ) -> Result<Self, CoreError> {
+        let (documents, tail) = (documents(store), tail.parse()?);
+        let windows = py.detach(|| DocumentWindows::new(documents, max_length, stride, tail))?;
+        Ok(Plan(core::Plan { layout: Layout::Document(windows), shuffle, seed }))
+    }
+
+    /// Whole documents packed into rows, by the index at a path (made where there is none) or in memory.
+    #[staticmethod]
+    #[pyo3(signature = (*, store, max_length, shuffle, seed, index=None, progress=None))]
+    fn best_fit(
+        py: Python<'_>,
+        store: &Bound<'_, Store>,
+        max_length: u64,
+        shuffle: bool,
+        seed: u64,
+        index: Option<PathBuf>,
+        progress: Option<Py<PyAny>>,
+    ) -> Result<Self, CoreError> {
+        let (documents, store) = (documents(store), Arc::clone(store.get().inner()));
+        let rows = py.detach(|| {
+            let (hash, monitor) = (store.content_hash(), PyMonitor::new(progress));
+            match index {
+                Some(path) => BestFit::open_or_pack(&path, documents, hash, max_length, &monitor),
+                None => BestFit::pack(documents, hash, max_length, &monitor),
+            }
+        })?;
+        Ok(Plan(core::Plan { layout: Layout::BestFit(rows), shuffle, seed }))
+    }
+
+    #[getter]
+    fn num_windows(&self) -> u64 {
+        self.0.layout.count()
+    }
+
+    /// Counts an epoch; labels that begin a document are masked where a store is given.
+    #[pyo3(signature = (masked_at=None))]
+    fn ledger(&self, py: Python<'_>, masked_at: Option<&Bound<'_, Store>>) -> Result<Ledger, CoreError> {
+        let store = masked_at.map(|store| Arc::clone(store.get().inner()));
+        let l = py.detach(|| self.0.layout.ledger(store.as_deref().map(|store| store as &dyn Documents)))?;
+        let tokens = (l.tokens, l.windows, l.learned, l.masked, l.openers, l.dropped);
+        Ok((tokens.0, tokens.1, tokens.2, tokens.3, tokens.4, tokens.5, l.repeats, l.masked_places, l.padding))
+    }
+
+    fn window(&self, epoch: u64, i: u64) -> Result<u64, CoreError> {
+        Ok(self.0.window(epoch, i)?)
+    }
+
+    fn windows<'py>(&self, py: Python<'py>, epoch: u64, first: u64, count: u64) -> PyResult<Numbers<'py>> {
+        let numbers = py.detach(|| self.0.numbers(epoch, first, count)).map_err(CoreError::from)?;
+        Ok(numbers.into_pyarray(py))
+    }
+
+    /// (first token, valid targets) of each part of a window, from left to right.
+    fn parts(&self, window: u64) -> Result<Vec<(u64, u64)>, CoreError> {
+        let mut parts = Vec::new();
+        self.0.layout.get(window, &mut parts)?;
+        Ok(parts.into_iter().map(|part| (part.start, part.valid)).collect())
+    }
+}
+
+fn documents(store: &Bound<'_, Store>) -> Arc<dyn Documents> {
+    store.get().inner().clone()
+}
+
+/// How an epoch becomes batches: see `tokenmill::sample::Batches`.
+#[pyclass(frozen, module = "tokenmill._core")]
+pub struct Batches(core::Batches);
+
+#[pymethods]
+impl Batches {
+    #[new]
+    #[pyo3(signature = (*, samples, batch_size, world_size, drop_last))]
+    fn new(samples: u64, batch_size: u64, world_size: u64, drop_last: bool) -> Result<Self, CoreError> {
+        Ok(Batches(core::Batches::new(samples, batch_size, world_size, drop_last)?))
+    }
+
+    #[getter]
+    fn steps_per_epoch(&self) -> u64 {
+        self.0.steps_per_epoch()
+    }
+
+    /// (first sample, samples, where the next global batch starts) of `rank`; `None` where the epoch is over.
+    fn rows(&self, first: u64, rank: u64) -> Option<(u64, u64, u64)> {
+        let batch = self.0.global_batch(first)?;
+        let rows = self.0.rows(&batch, rank);
+        Some((rows.start, rows.end - rows.start, batch.end))
+    }
+}
