@@ -197,6 +197,15 @@ def test_ranks_and_resuming_do_not_change_the_rows(store: TokenStore, packing: s
     assert together == alone[1:]
 
 
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_rank_without_a_row_gets_an_empty_batch(store: TokenStore, packing: str) -> None:
+    options: dict[str, Any] = {"packing": packing, "document_mask": True, "max_length": 70, "tail": "pad"}
+    options |= {"batch_size": 50, "drop_last": False, "world_size": 80, "rank": 79}
+    [batch] = loader(store, **options)
+    assert batch.input_ids.shape == batch.position_ids.shape == (0, 70)
+    assert batch.cu_seqlens.tolist() == [0] and batch.max_seqlen == 0
+
+
 # --- the index of packed rows
 
 

@@ -19,6 +19,7 @@ from tokenmill.documents import Document, Documents
 from tokenmill.explain import Explanation
 from tokenmill.ledger import Ledger
 from tokenmill.loader import Batch, DataLoader
+from tokenmill.mixture import Mixture
 from tokenmill.prepare import prepare
 from tokenmill.sampling import Windows
 from tokenmill.store import Origin, Report, TokenStore
@@ -37,6 +38,7 @@ __all__ = [
     "Explanation",
     "FormatError",
     "Ledger",
+    "Mixture",
     "Origin",
     "Report",
     "StoreError",

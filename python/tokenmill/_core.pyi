@@ -15,6 +15,7 @@ __all__ = [
     "DocumentError",
     "EncodeStream",
     "FormatError",
+    "Mixture",
     "Plan",
     "Source",
     "Store",
@@ -258,6 +259,28 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int: ...
     def rows(self, first: int, rank: int) -> tuple[int, int, int] | None: ...
+
+# sources, epochs, windows
+_Samples = tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]]
+
+@final
+class Mixture:
+    def __new__(
+        cls,
+        *,
+        rows: list[int],
+        max_epochs: list[int | None],
+        stages: list[tuple[int, list[int]]],
+        stop: bool,
+        shuffle: bool,
+        seed: int,
+    ) -> Mixture: ...
+    @property
+    def num_samples(self) -> int | None: ...
+    @property
+    def ended_by(self) -> int | None: ...
+    def taken(self, sample: int) -> list[int]: ...
+    def samples(self, first: int, count: int) -> _Samples: ...
 
 def gather(
     data: Any,

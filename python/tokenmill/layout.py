@@ -109,6 +109,15 @@ def gather(
         [document_ids] = make((1, *shape), "int32")
     else:
         input_ids, labels = make((2, *shape), dtype)
+    if not len(windows):  # nothing to fill; and views of nothing count as overlapping
+        return Columns(
+            input_ids=input_ids,
+            labels=labels,
+            position_ids=position_ids,
+            document_ids=document_ids,
+            cu_seqlens=np.zeros(1, np.int32) if style.document_mask else None,
+            max_seqlen=0 if style.document_mask else None,
+        )
     lengths = _core.gather_columns(
         [(layout.source.core, layout.plan) for layout in layouts],
         chosen,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tokenmill import _core
 from tokenmill.explain import Explanation, explain
-from tokenmill.layout import BoundaryLabels, Packing, Tail, gather, make_layout
+from tokenmill.layout import BoundaryLabels, Layout, Packing, Tail, gather, make_layout
 from tokenmill.ledger import Ledger, count
-from tokenmill.tokens import as_tokens, check_bool, check_integer
+from tokenmill.mixture import Mixture
+from tokenmill.order import ENDLESS, MixtureOrder, SingleOrder
+from tokenmill.tokens import as_tokens, check_bool, check_integer, check_same_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +30,9 @@ class Batch:
     input_ids: shape [rows, L].
     labels: shape [rows, L]: the token after each input; -100 where there is none, or it is masked.
     windows: shape [rows], uint64: the number of each row's window (as in `Windows`).
-    epoch: 0-based.
+    epoch: 0-based; 0 in a mixture, whose sources have epochs of their own.
     step: the 0-based global batch since the start of epoch 0, the same on all ranks and after resuming.
+    sources: of a mixture, otherwise None: shape [rows], uint32: the number of each row's source.
 
     With document_mask, otherwise None:
 
@@ -50,6 +53,7 @@ class Batch:
     windows: NDArray[np.uint64]
     epoch: int
     step: int
+    sources: NDArray[np.uint32] | None = None
     position_ids: NDArray[Any] | None = None
     document_ids: NDArray[np.int32] | None = None
     cu_seqlens: NDArray[np.int32] | None = None
@@ -77,7 +81,8 @@ class DataLoader:
     >>> batch.input_ids[1], batch.labels[1]
     (array([4, 5, 6, 7]), array([5, 6, 7, 8]))
 
-    data, max_length, stride, tail, pad_id, packing, boundary_labels: as for `Windows`.
+    data: a TokenStore, a 1-d integer array or list of ids, or a `Mixture` of such sources.
+    max_length, stride, tail, pad_id, packing, boundary_labels: as for `Windows`.
     batch_size: rows per rank; a global batch is batch_size * world_size windows.
     shuffle: each epoch is an exact permutation of all windows, computed from (seed, epoch): no memory, no
         start-up time.
@@ -128,32 +133,42 @@ class DataLoader:
         self.rank = _check_rank(rank, self.world_size)
         self.epochs = None if epochs is None else check_integer("epochs", epochs, 1)
         self.dtype = _check_dtype(dtype)
-        self.layout = make_layout(
-            as_tokens(data),
-            packing=packing,
-            max_length=max_length,
-            stride=stride,
-            tail=tail,
-            pad_id=pad_id,
-            document_mask=document_mask,
-            boundary_labels=boundary_labels,
-            shuffle=self.shuffle,
-            seed=self.seed,
-        )
+        options: dict[str, Any] = {
+            "packing": packing,
+            "max_length": max_length,
+            "stride": stride,
+            "tail": tail,
+            "document_mask": document_mask,
+            "boundary_labels": boundary_labels,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }
+        self.order = _order(data, pad_id, options)
+        self.layout = self.order.layouts[0]
         self.max_length, self.stride = self.layout.max_length, self.layout.stride
         self.tail, self.pad_id = self.layout.tail, self.layout.pad_id
-        self._plan = self.layout.plan
+        if isinstance(self.order, MixtureOrder) and self.epochs not in (1, None):
+            raise ValueError(
+                f"epochs={self.epochs} means nothing for a mixture, whose sources have epochs of their own; "
+                "give max_epochs to the Mixture"
+            )
+        self._samples = self.order.num_samples or ENDLESS
         self._batches = _core.Batches(
-            samples=self._plan.num_windows,
+            samples=self._samples,
             batch_size=self.batch_size,
             world_size=self.world_size,
             drop_last=check_bool("drop_last", drop_last),
         )
         self.position = 0
-        self._identity: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         """Batches of one whole pass on this rank (every rank has as many), wherever the position is."""
+        if self.order.num_samples is None:
+            raise TypeError(
+                'a Mixture with on_exhausted="repeat" and no max_epochs has no len(); it never ends'
+            )
+        if isinstance(self.order, MixtureOrder):
+            return self._batches.steps_per_epoch
         if self.epochs is None:
             raise TypeError("a DataLoader with epochs=None has no len(); it never ends")
         return self._batches.steps_per_epoch * self.epochs
@@ -167,14 +182,16 @@ class DataLoader:
 
     def pass_end(self) -> int | None:
         """The sample at which the pass that the position is in ends; None: never."""
+        if isinstance(self.order, MixtureOrder):
+            return self.order.num_samples
         if self.epochs is None:
             return None
-        one_pass = self._plan.num_windows * self.epochs
+        one_pass = self._samples * self.epochs
         return (self.position // one_pass + 1) * one_pass
 
     def step_at(self, position: int, end: int | None) -> Step | None:
         """What comes at a position: a pure function, so that a batch can be made before it is taken."""
-        samples = self._plan.num_windows
+        samples = self._samples
         while end is None or position < end:
             epoch, sample = divmod(position, samples)
             rows = self._batches.rows(sample, self.rank)
@@ -190,6 +207,7 @@ class DataLoader:
                 count=count,
                 after=(epoch + 1) * samples if over else epoch * samples + after,
             )
+        self.order.check_end()
         return None
 
     def make(self, step: Step, allocate: Allocate | None = None) -> Batch:
@@ -199,10 +217,10 @@ class DataLoader:
         """
         import numpy as np
 
-        if self.layout.plain and allocate is None:
+        if self.layout.plain and allocate is None and isinstance(self.order, SingleOrder):
             rows = np.empty((step.count, self.max_length + 1), dtype=self.dtype)
             windows = _core.gather(
-                self.layout.source.core, self._plan, step.epoch, step.first, step.count, rows
+                self.layout.source.core, self.layout.plan, step.epoch, step.first, step.count, rows
             )
             return Batch(
                 input_ids=rows[:, :-1],
@@ -211,9 +229,20 @@ class DataLoader:
                 epoch=step.epoch,
                 step=step.number,
             )
-        windows = self._plan.windows(step.epoch, step.first, step.count)
-        columns = gather([self.layout], windows, dtype=self.dtype, allocate=allocate)
-        return Batch(windows=windows, epoch=step.epoch, step=step.number, **vars(columns))
+        drawn = self.order.draw(step.epoch, step.first, step.count)
+        layouts, chosen = [self.layout], None
+        if drawn.sources is not None and step.count:
+            # Of a thousand sources only those in the batch are opened up.
+            used, places = np.unique(drawn.sources, return_inverse=True)
+            layouts, chosen = [self.order.layouts[source] for source in used], places.astype(np.uint32)
+        columns = gather(layouts, drawn.windows, chosen, dtype=self.dtype, allocate=allocate)
+        return Batch(
+            windows=drawn.windows,
+            epoch=step.epoch,
+            step=step.number,
+            sources=drawn.sources,
+            **vars(columns),
+        )
 
     def explain(self, step: int, row: int, column: int) -> Explanation:
         """What stands at `row` and `column` of this rank's batch `step`, traced to file, document and byte.
@@ -227,24 +256,30 @@ class DataLoader:
         for name, value, size in (("row", row, count), ("column", column, self.max_length)):
             if not 0 <= check_integer(name, value, -(2**63)) < size:
                 raise IndexError(f"{name} {value} does not exist; this batch has {size}, counted from 0")
+        source, epoch, window = self.order.one(epoch, first + row)
         return explain(
-            self.layout,
+            self.order.layouts[source],
             step=step,
             row=row,
             column=column,
             epoch=epoch,
-            source=0,
-            window=self._plan.window(epoch, first + row),
+            source=source,
+            window=window,
         )
 
-    def ledger(self) -> Ledger:
+    def ledger(self, source: int = 0) -> Ledger:
         """What becomes of every stored token in an epoch, all ranks together. `str(ledger)` is for people.
 
-        Reads where all documents end, if packing or masks depend on it.
+        Of a mixture, in one epoch of its source number `source`. Reads where all documents end, if packing or
+        masks depend on it.
         """
-        windows = self._plan.num_windows
+        sources = len(self.order.layouts)
+        if not 0 <= check_integer("source", source, -(2**63)) < sources:
+            raise IndexError(f"source {source} does not exist; there are {sources}, counted from 0")
+        if isinstance(self.order, MixtureOrder):
+            return count(self.order.layouts[source])
         taken = self._batches.steps_per_epoch * self.batch_size * self.world_size
-        return count(self.layout, left_out=max(windows - taken, 0))
+        return count(self.layout, left_out=max(self._samples - taken, 0))
 
     @property
     def dropped_tokens(self) -> int:
@@ -259,8 +294,7 @@ class DataLoader:
         return {
             "version": _STATE_VERSION,
             "next_sample": self.position,
-            "plan": self.layout.describe() | {"shuffle": self.shuffle, "seed": self.seed},
-            "data": dict(self._data_identity()),
+            **self.order.describe(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -275,35 +309,42 @@ class DataLoader:
             raise ValueError(
                 f"this state has version {version!r}, this DataLoader reads version {_STATE_VERSION}"
             )
-        here = self.state_dict()
-        differences = [
-            f"{part}.{key} is {here[part].get(key)!r} here and {theirs.get(key)!r} in the state"
-            for part in ("plan", "data")
-            for theirs in [state.get(part) or {}]
-            for key in here[part] | dict(theirs)
-            if here[part].get(key) != theirs.get(key)
-        ]
+        differences = self.order.differences(state)
         if differences:
             raise ValueError(
                 "this state belongs to another loader: "
                 + "; ".join(differences)
                 + ". Use the data and options that the state was made with, or start anew without it"
             )
-        self.position = check_integer(
-            "next_sample", state.get("next_sample"), 0, self._plan.num_windows * 2**64 - 1
-        )
-
-    def _data_identity(self) -> dict[str, Any]:
-        if self._identity is None:
-            self._identity = self.layout.source.identity()
-        return self._identity
+        self.position = check_integer("next_sample", state.get("next_sample"), 0, self._samples * 2**64 - 1)
 
     def __repr__(self) -> str:
+        layout = self.layout
+        what = f"{self._samples} windows of {layout.source.num_tokens} tokens"
+        if isinstance(self.order, MixtureOrder):
+            what = repr(self.order.mixture)
         return (
-            f"DataLoader({self._plan.num_windows} windows of {self.layout.source.num_tokens} tokens, "
-            f"max_length={self.max_length}, stride={self.stride}, batch_size={self.batch_size}, "
-            f"rank {self.rank} of {self.world_size})"
+            f"DataLoader({what}, max_length={self.max_length}, stride={self.stride}, "
+            f"batch_size={self.batch_size}, rank {self.rank} of {self.world_size})"
         )
+
+
+def _order(data: Any, pad_id: object, options: dict[str, Any]) -> SingleOrder | MixtureOrder:
+    shuffle, seed = options["shuffle"], options["seed"]
+    if not isinstance(data, Mixture):
+        return SingleOrder(make_layout(as_tokens(data), pad_id=pad_id, **options), shuffle=shuffle, seed=seed)
+    sources = [as_tokens(source) for source in data.data]
+    check_same_tokenizer(sources)
+    layouts: list[Layout] = []
+    for number, source in enumerate(sources):
+        try:
+            layouts.append(make_layout(source, pad_id=pad_id, **options))
+        except ValueError as error:
+            if type(error) is not ValueError:
+                raise  # a StoreError names its file
+            raise ValueError(f"source {number} of the mixture: {error}") from None
+        pad_id = layouts[0].pad_id  # one for all rows of a batch
+    return MixtureOrder(data, layouts, shuffle=shuffle, seed=seed)
 
 
 def _check_rank(rank: object, world_size: int) -> int:

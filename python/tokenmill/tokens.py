@@ -10,6 +10,8 @@ from tokenmill.special_tokens import find
 from tokenmill.store import TokenStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tokenmill.special_tokens import Role
@@ -86,6 +88,23 @@ def as_tokens(data: Any) -> TokenSource:
         return TokenSource(core=data._core, num_tokens=data.num_tokens, store=data)
     array = _as_array(data)
     return TokenSource(core=array, num_tokens=len(array))
+
+
+def check_same_tokenizer(sources: Sequence[TokenSource]) -> None:
+    """ValueError where two stores have ids of different tokenizers."""
+    known: tuple[int, TokenStore, str] | None = None
+    for number, source in enumerate(sources):
+        if source.store is None:
+            continue
+        fingerprint = source.store.manifest["tokenizer_fingerprint"]
+        if known is None:
+            known = (number, source.store, fingerprint)
+        elif fingerprint != known[2]:
+            raise ValueError(
+                f"sources {known[0]} ({known[1]!r}, tokenizer {known[2][:16]}) and {number} "
+                f"({source.store!r}, tokenizer {fingerprint[:16]}) have ids of different tokenizers; prepare "
+                "them with the same one"
+            )
 
 
 def _as_array(data: Any) -> NDArray[Any]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TorchBatch:
-    """`tokenmill.Batch` in tensors on one device; `windows` stays a NumPy array.
+    """`tokenmill.Batch` in tensors on one device; `windows` and `sources` stay NumPy arrays.
 
     The tensors are contiguous, so that `labels.view(-1)` works, and share memory with nothing. `document_ids`
     and `cu_seqlens` are int32, the others int64 (or int32, the loader's dtype).
@@ -51,6 +51,7 @@ class TorchBatch:
     windows: NDArray[np.uint64]
     epoch: int
     step: int
+    sources: NDArray[np.uint32] | None = None
     position_ids: Tensor | None = None
     document_ids: Tensor | None = None
     cu_seqlens: Tensor | None = None
@@ -173,6 +174,7 @@ class _Transfer:
             windows=batch.windows,
             epoch=batch.epoch,
             step=batch.step,
+            sources=batch.sources,
             position_ids=position_ids,
             document_ids=document_ids,
             cu_seqlens=cu_seqlens,

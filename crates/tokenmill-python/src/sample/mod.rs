@@ -1,6 +1,7 @@
 //! Sampling, one boundary crossing per batch.
 
 mod gather;
+mod mixture;
 mod plan;
 
 use pyo3::prelude::*;
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::Plan>()?;
     module.add_class::<plan::Batches>()?;
+    module.add_class::<mixture::Mixture>()?;
     module.add_function(wrap_pyfunction!(gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(gather::gather_columns, module)?)
 }
