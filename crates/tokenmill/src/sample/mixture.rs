@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn a_thousand_sources_and_weights_of_a_millionth_are_within_one_sample_at_each_block() {
         let mut weights: Vec<u64> = (0..1000).map(|i| i * i % 977 * 1000 + 1).collect();
-        weights[3] = 1_000_000_000 - weights.iter().sum::<u64>() + weights[3];
+        weights[3] += 1_000_000_000 - weights.iter().sum::<u64>();
         for (weights, bits) in
             [(weights, 30), (vec![1, 999_999], 20), (vec![5, 3, 2], 3), (vec![1; 7], 3), (vec![9], 0)]
         {
