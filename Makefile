@@ -17,7 +17,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode golden docs build clean
+.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode bench-train golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,9 @@ bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one clai
 # The peers' own environments lie in .bench and are made on first use. ARGS="--help" lists the choices.
 bench-encode: $(STAMPS)/dev $(STAMPS)/extension  ## encoding against all peers, an hour; make bench-encode ARGS=--quick: minutes
 	$(BIN)/python benchmarks/encode.py $(ARGS)
+
+bench-train: $(STAMPS)/dev $(STAMPS)/extension  ## training against all peers; make bench-train ARGS="--texts en=en.jsonl.zst"
+	$(BIN)/python benchmarks/train.py $(ARGS)
 
 golden: $(STAMPS)/dev $(STAMPS)/extension  ## compares with recorded results on large corpora: make golden CORPORA=folder
 	$(BIN)/python tests/golden/check.py $(CORPORA)

@@ -50,7 +50,7 @@ def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
 
 def write_corpus(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Writes whole documents, up to `options.megabytes` of UTF-8, as JSON lines."""
-    found = _from_files(options) if options.data else _standard_library()
+    found = _from_files(options) if options.data else standard_library()
     documents = size = 0
     digest = hashlib.sha256()
     with (folder / CORPUS).open("w", encoding="utf-8", newline="\n") as file:
@@ -77,7 +77,7 @@ def _from_files(options: argparse.Namespace) -> Iterator[str]:
         yield document.text
 
 
-def _standard_library() -> Iterator[str]:
+def standard_library() -> Iterator[str]:
     for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
         if "site-packages" in path.parts:
             continue

@@ -1,126 +1,172 @@
-"""Training BPE against rustbpe and Hugging Face tokenizers: the same text, the same pattern, the same merges.
+"""Training BPE against every trainer there is: the same file, the same pattern, the same merges.
 
-    python benchmarks/train.py [--data PATH ...] [--megabytes MB] [--vocab-size V] [--runs N] [--json OUT]
+    python benchmarks/train.py [--texts NAME=FILE ...] [--vocab-sizes V ...] [--peers NAME ...] [--runs N]
 
-All take the texts from a list in memory; the row "from the file" reads, parses and trains.
+Each run is a process of its own, in the contender's own environment; contenders take turns. A time counts
+only if the tokens learned are those of the contender that has the same rule: gigabpe and tokenizers learn
+what compat="hf" does, rustbpe what compat="gpt" does (the two differ in ties only). minibperust breaks ties
+by first occurrence and sentencepiece has another rule: they are timed, and not compared.
+
+A text is a file of JSON Lines (also .zst) or plain text. It is written anew with a document a line, line
+breaks as spaces: some trainers take a line as a document, some the whole file. Without --texts: Python's
+standard library.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from functools import partial
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from statistics import median
+from typing import Any
 
-import _inputs
-from _harness import Benchmark, Load, Section, main
+from _environments import Unavailable, python_of
+from _harness import aligned, machine, one_line
+from _inputs import standard_library
+
+WORKER = Path(__file__).resolve().parent / "_train_worker.py"
+OURS = "tokenmill"
+OURS_GPT = 'tokenmill, compat="gpt"'
+#: What each needs besides Python, and whose merges it must learn.
+PEERS: dict[str, tuple[list[str], str | None]] = {
+    "gigabpe": (["gigabpe==0.1.0"], OURS),
+    "tokenizers": (["tokenizers>=0.23"], OURS),
+    "rustbpe": (["rustbpe==0.1.0"], OURS_GPT),
+    "minibperust": (["minibperust==0.1.0"], None),
+    "sentencepiece": (["sentencepiece==0.2.3"], None),
+}
 
 
-def tokenmill(
-    compat: Literal["gpt", "hf"], from_file: bool, folder: Path, options: argparse.Namespace
-) -> Section:
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--texts", nargs="+", metavar="NAME=FILE", default=[], help="what to train on")
+    parser.add_argument("--megabytes", type=float, metavar="MB", help="take this much of each text (all)")
+    parser.add_argument("--vocab-sizes", nargs="+", type=int, default=[32_000, 50_000], metavar="V")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="PEER")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each (3)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every run to this file")
+    return parser.parse_args()
+
+
+def documents(file: str | None) -> Iterator[str]:
+    """The texts of a file; of Python's standard library where there is none."""
     import tokenmill as tm
 
-    texts = [] if from_file else _inputs.read_corpus(folder)
+    if file is None:
+        yield from standard_library()
+    else:
+        for document in tm.Documents.from_files(file):
+            yield document.text
 
-    def run() -> Any:
-        file = str(folder / _inputs.CORPUS)
-        return tm.train_bpe(
-            tm.Documents.from_files(file) if from_file else tm.Documents.from_texts(texts),
-            vocab_size=options.vocab_size,
-            pattern="gpt2",
-            special_tokens=[_inputs.END] if compat == "hf" else [],
-            min_frequency=1,
-            compat=compat,
+
+def write_lines(file: str | None, path: Path, megabytes: float | None) -> float:
+    """Writes a document a line; its size in millions of bytes."""
+    size = 0
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for text in documents(file):
+            if megabytes is not None and size >= megabytes * 1e6:
+                break
+            line = " ".join(text.splitlines()).strip()
+            size += len(line.encode()) + 1
+            out.write(line + "\n")
+    return size / 1e6
+
+
+def interpreters(peers: Sequence[str]) -> dict[str, str]:
+    """The Python of each contender; peers that cannot be installed are named and left out."""
+    found = {OURS: sys.executable}
+    for peer in peers:
+        try:
+            found[peer] = python_of(f"train-{peer}", PEERS[peer][0])
+        except Unavailable as error:
+            print(f"{peer}: {error}", file=sys.stderr)
+    if "rustbpe" in found:
+        found[OURS_GPT] = sys.executable
+    return found
+
+
+def run(python: str, name: str, path: Path, vocab_size: int) -> dict[str, Any]:
+    """One training in a process of its own."""
+    command = [python, str(WORKER), name, str(path), str(vocab_size)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}: the process failed; its message is above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def compare(
+    pythons: dict[str, str], path: Path, vocab_size: int, runs: int
+) -> dict[str, list[dict[str, Any]]]:
+    """All contenders in turn, several times."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
+    for _ in range(runs):
+        for name, python in pythons.items():
+            results[name].append(run(python, name, path, vocab_size))
+    for name, group in results.items():
+        like = PEERS[name][1] if name in PEERS else name
+        if like is not None and {one["digest"] for one in group} != {results[like][0]["digest"]}:
+            raise SystemExit(f"{name} learned other tokens than {like}; the times say nothing")
+    return results
+
+
+def table(results: dict[str, list[dict[str, Any]]], megabytes: float) -> str:
+    """Medians, and how many times as long a contender takes."""
+    middle = {name: median(one["seconds"] for one in group) for name, group in results.items()}
+    header = ["", "seconds", "min – max", "MB/s", "time / ours", "CPU s", "peak MB", "same tokens as"]
+    rows = [header]
+    for name, group in results.items():
+        like = PEERS[name][1] if name in PEERS else None
+        seconds = [one["seconds"] for one in group]
+        rows.append(
+            [
+                name,
+                f"{middle[name]:.2f}",
+                f"{min(seconds):.2f} – {max(seconds):.2f}",
+                f"{megabytes / middle[name]:.0f}",
+                f"{middle[name] / middle[like or OURS]:.2f} ×",
+                f"{median(one['cpu_seconds'] for one in group):.2f}",
+                f"{median(one['peak_mb'] for one in group):.0f}",
+                like or ("" if name in (OURS, OURS_GPT) else "not compared"),
+            ]
         )
-
-    digests = {"gpt": digests_of_tokens, "hf": digests_of_merges}[compat]
-    return Section(run=run, digests=digests, amount=_inputs.megabytes(_inputs.stream_corpus(folder)))
+    return aligned(rows)
 
 
-def digests_of_tokens(tokenizer: Any) -> dict[str, str]:
-    tokens = (tokenizer.id_to_token(number) for number in range(tokenizer.vocab_size))
-    return {"the tokens": _inputs.sha256(token + b"\n" for token in tokens)}
+def stages(results: dict[str, list[dict[str, Any]]]) -> str:
+    """Where our time goes."""
+    ours = results[OURS]
+    shares = {stage: median(one["stages"][stage] for one in ours) for stage in ours[0]["stages"]}
+    return ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in shares.items())
 
 
-def digests_of_merges(tokenizer: Any) -> dict[str, str]:
-    table = _inputs.byte_characters()
-    spell = ["".join(table[byte] for byte in tokenizer.id_to_token(i)) for i in range(tokenizer.vocab_size)]
-    return {"the merges": _inputs.sha256(f"{spell[a]} {spell[b]}\n".encode() for a, b in tokenizer.merges)}
-
-
-def rustbpe(folder: Path, options: argparse.Namespace) -> Section:
-    from rustbpe import Tokenizer  # type: ignore[import-untyped]
-
-    texts = _inputs.read_corpus(folder)
-    tokenizer = Tokenizer()
-
-    def digests(_: None) -> dict[str, str]:
-        ranks = sorted(tokenizer.get_mergeable_ranks(), key=lambda entry: entry[1])
-        return {"the tokens": _inputs.sha256(bytes(token) + b"\n" for token, _ in ranks)}
-
-    return Section(
-        run=lambda: tokenizer.train_from_iterator(
-            iter(texts), options.vocab_size, pattern=_inputs.GPT2_REGEX
-        ),
-        digests=digests,
-        amount=_inputs.megabytes(texts),
-    )
-
-
-def tokenizers(folder: Path, options: argparse.Namespace) -> Section:
-    from tokenizers import Tokenizer
-    from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel
-    from tokenizers.trainers import BpeTrainer
-
-    texts = _inputs.read_corpus(folder)
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    trainer = BpeTrainer(
-        vocab_size=options.vocab_size,
-        special_tokens=[_inputs.END],
-        initial_alphabet=ByteLevel.alphabet(),
-        show_progress=False,
-    )
-
-    def digests(_: None) -> dict[str, str]:
-        merges = json.loads(tokenizer.to_str())["model"]["merges"]
-        return {"the merges": _inputs.sha256(f"{left} {right}\n".encode() for left, right in merges)}
-
-    return Section(
-        run=lambda: tokenizer.train_from_iterator(iter(texts), trainer),
-        digests=digests,
-        amount=_inputs.megabytes(texts),
-    )
-
-
-def cases(options: argparse.Namespace) -> Mapping[str, Mapping[str, Load]]:
-    size = f"vocabulary of {options.vocab_size:,}"
-    return {
-        f'{size}, compat="gpt"': {
-            "tokenmill": partial(tokenmill, "gpt", False),
-            "tokenmill, from the file": partial(tokenmill, "gpt", True),
-            "rustbpe": rustbpe,
-        },
-        f'{size}, compat="hf"': {"tokenmill": partial(tokenmill, "hf", False), "tokenizers": tokenizers},
-    }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _inputs.add_corpus_arguments(parser)
-    parser.add_argument("--vocab-size", type=int, default=32_000, metavar="V", help="tokens in all (32000)")
+def main() -> None:
+    options = parse()
+    texts = dict(entry.split("=", 1) for entry in options.texts) or {"Python's standard library": None}
+    pythons = interpreters(options.peers)
+    report: dict[str, Any] = {"machine": machine(), "runs": options.runs, "cases": []}
+    print(f"{one_line(report['machine'])}\nmedians of {options.runs} runs")
+    with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
+        for name, file in texts.items():
+            path = Path(folder) / "text.txt"
+            megabytes = write_lines(file, path, options.megabytes)
+            for vocab_size in options.vocab_sizes:
+                results = compare(pythons, path, vocab_size, options.runs)
+                print(
+                    f"\n### {name}, {megabytes:,.1f} MB, {vocab_size:,} tokens\n\n{table(results, megabytes)}"
+                )
+                print(f"\nof ours: {stages(results)}", flush=True)
+                case = {"text": name, "megabytes": megabytes, "vocab_size": vocab_size, "results": results}
+                report["cases"].append(case)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(
-        Benchmark(
-            description=__doc__,
-            unit="MB/s",
-            cases=cases,
-            setup=_inputs.write_corpus,
-            add_arguments=add_arguments,
-        )
-    )
+    main()
