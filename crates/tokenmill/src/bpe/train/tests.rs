@@ -164,21 +164,36 @@ fn counts_up_to_the_limit_are_right_and_beyond_it_an_error() {
     assert!(error.contains("more than 2^63 - 1"), "{error}");
 }
 
-#[test]
-fn a_word_of_a_million_bytes_is_no_trouble() {
+/// One word of random letters.
+fn long_word(length: usize) -> Words {
     let mut state = 1u64;
     let letter = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         b'a' + (state >> 62) as u8
     };
-    let word: Vec<u8> = (0..1_000_000).map(letter).collect();
-    let words = Words(vec![(word, 1)]);
+    Words(vec![((0..length).map(letter).collect(), 1)])
+}
+
+#[test]
+fn a_word_of_a_million_bytes_is_no_trouble() {
+    let words = long_word(1_000_000);
     let trained = train(&words, &options(2256, Compat::Gpt), None, &()).unwrap();
     assert_eq!(trained.merges.len(), 2000);
     assert!(trained.steps.windows(2).all(|pair| pair[0].tokens > pair[1].tokens));
     let [(length, beginning)] = &trained.long_pieces[..] else { panic!("one is long") };
     assert_eq!(*length, 1_000_000);
     assert_eq!(beginning.len(), 80);
+}
+
+#[test]
+#[ignore = "seconds, and half a gigabyte"]
+fn neither_is_one_of_fifty_million() {
+    let trained = train(&long_word(50_000_000), &options(32_256, Compat::Gpt), None, &()).unwrap();
+    assert_eq!(trained.merges.len(), 32_000);
+    let one = Words(vec![(vec![b'a'; 50_000_000], 1)]);
+    let trained = train(&one, &options(32_256, Compat::Gpt), None, &()).unwrap();
+    // The word halves until a single token or a pair of different ones is left.
+    assert_eq!(trained.steps.last().unwrap().count, 1);
 }
 
 #[test]
