@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SAMPLE = 64 << 20
 # Memory that does not depend on the corpus: Python, blocks on their way, tables of each thread.
 FIXED = 150 << 20
-# Bytes a distinct piece takes while merging: its place in a table (24, which is at most 2/3 full after growing
+# Bytes a distinct piece takes while merging: its place in a table (24, and at most 2/3 full after growing
 # by half), in the arena (2 a byte), places of its pairs (4 each, and as much again for those that come).
 PER_PIECE = 55
 PER_PIECE_BYTE = 10
