@@ -183,6 +183,20 @@ def test_prepare_adds_bos_and_eos_as_told(run: Run, lorem: Path, tmp_path: Path)
         assert printed_json(made)["tokens"] == tokens
 
 
+def test_prepare_keeps_documents_for_validation(run: Run, gpt2_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("\n".join(f"document {i}" for i in range(100)), encoding="utf-8")
+    options = ["--separator", r"\n", "--val-fraction", "0.2", "--json"]
+    made = printed_json(run("prepare", "many.txt", "-t", gpt2_path, "-o", "s.tm", *options))
+    assert made["documents"] + made["validation_documents"] == 100
+    seen = printed_json(run("inspect", "s.tm", "--json"))
+    assert (seen["documents"], seen["validation_documents"]) == (
+        made["documents"],
+        made["validation_documents"],
+    )
+    assert seen["validation_tokens"] == made["validation_tokens"] > 0
+    assert run("prepare", "many.txt", "-t", gpt2_path, "-o", "t.tm", "--val-fraction", "1").exit_code == 2
+
+
 def test_prepare_dry_run_lists_the_inputs_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.txt").write_bytes(b"x" * 1500)

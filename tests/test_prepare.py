@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,18 @@ from reference.store_writer import write_store
 from tokenmill import _core
 from tokenmill.documents import Documents
 from tokenmill.prepare import prepare
-from tokenmill.store import Origin
+from tokenmill.store import Origin, TokenStore
 from tokenmill.tokenizer import Tokenizer
 from tokenmill.train_tokenizer import train_bpe
 
 TEXTS = ["the cat sat", "", "on the mat, naïve", "the end"]
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +49,64 @@ def test_prepare_writes_exactly_what_the_specification_says(tmp_path: Path, toke
         eos=eos,
         created_by=store.manifest["created_by"],
     )
-    names = sorted(path.name for path in (tmp_path / "a.tm").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "b.tm").iterdir())
-    for name in names:
-        assert (tmp_path / "a.tm" / name).read_bytes() == (tmp_path / "b.tm" / name).read_bytes(), name
+    assert_same_files(tmp_path / "a.tm", tmp_path / "b.tm")
     assert store.verify().ok
     assert store.manifest["num_empty_documents"] == 1
+    assert store.validation is None
     np.testing.assert_array_equal(read_store(store.path)[0], store[:])
+
+
+def test_validation_documents_are_told_by_their_text_and_written_as_specified(
+    tmp_path: Path, tokenizer: Tokenizer
+):
+    texts = [f"the cat {i}" for i in range(40)] + ["the cat 3"]
+    options = {"tokenizer": tokenizer, "shard_tokens": 40, "val_fraction": 0.3}
+    store = prepare(Documents.from_texts(texts), out=tmp_path / "a.tm", **options)
+    eos = tokenizer.special_tokens["</s>"]
+    splits: dict[bool, list] = {False: [], True: []}
+    for row, text in enumerate(texts):
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+        splits[number < 0.3 * 2**64].append(([*tokenizer.encode(text), eos], 0, row))
+    write_store(
+        tmp_path / "b.tm",
+        splits[False],
+        vocab_size=tokenizer.vocab_size,
+        inputs=store.manifest["inputs"],
+        shard_tokens=40,
+        tokenizer_json=(store.path / "tokenizer.json").read_bytes(),
+        fingerprint=tokenizer.fingerprint,
+        eos=eos,
+        created_by=store.manifest["created_by"],
+        fraction=0.3,
+        validation=splits[True],
+    )
+    assert_same_files(tmp_path / "a.tm", tmp_path / "b.tm")
+    assert len(store.manifest["validation"]["shards"]) > 1 and store.verify().ok
+    validation = TokenStore.open(store.path, split="validation")
+    np.testing.assert_array_equal(read_store(store.path, "validation")[0], validation[:])
+    assert store.validation is not None and store.validation.content_hash == validation.content_hash
+    assert pickle.loads(pickle.dumps(validation)).split == "validation"
+
+    added = prepare(Documents.from_texts(["new", *texts, "more"]), out=tmp_path / "c.tm", **options)
+    kept = {tuple(validation.document(i)) for i in range(validation.num_documents)}
+    assert added.validation is not None
+    assert kept <= {tuple(added.validation.document(i)) for i in range(added.validation.num_documents)}
+
+
+def test_a_split_that_is_not_there_or_unknown_is_refused(tmp_path: Path, tokenizer: Tokenizer):
+    store = prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "s.tm")
+    with pytest.raises(_core.StoreError, match="no validation split; prepare it with val_fraction above 0"):
+        TokenStore.open(store.path, "validation")
+    with pytest.raises(ValueError, match="split is 'test'"):
+        TokenStore.open(store.path, "test")
+    for fraction in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=r"val_fraction is .*at least 0 and below 1"):
+            prepare(
+                Documents.from_texts(TEXTS),
+                tokenizer=tokenizer,
+                out=tmp_path / "t.tm",
+                val_fraction=fraction,
+            )
 
 
 def test_origin_gives_input_document_row_and_byte_of_every_token(tmp_path: Path, tokenizer: Tokenizer):

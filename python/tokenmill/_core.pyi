@@ -184,11 +184,13 @@ DEFAULT_SHARD_TOKENS: int
 @final
 class Store:
     @staticmethod
-    def open(path: Path) -> Store: ...
+    def open(path: Path, validation: bool) -> Store: ...
     @property
     def path(self) -> Path: ...
     @property
     def tokenizer_path(self) -> Path: ...
+    @property
+    def split(self) -> Literal["train", "validation"]: ...
     @property
     def num_tokens(self) -> int: ...
     @property
@@ -210,7 +212,6 @@ def verify_store(path: Path, progress: ProgressCallback | None = None) -> _Repor
 
 # prepare (Source: documents; Tokenizer: tokenizer)
 
-# tokens, documents, empty documents, shards, content hash
 def prepare(
     source: Source,
     tokenizer: Tokenizer,
@@ -218,8 +219,9 @@ def prepare(
     bos: int | None,
     eos: int | None,
     shard_tokens: int,
+    val_fraction: float,
     progress: ProgressCallback | None = None,
-) -> tuple[int, int, int, int, str]: ...
+) -> None: ...
 
 # sample.rs
 

@@ -26,6 +26,7 @@ def prepare(
     add_eos: bool = True,
     bos_token: str | None = None,
     eos_token: str | None = None,
+    val_fraction: float = 0.0,
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
     progress: ProgressCallback | None = None,
 ) -> TokenStore:
@@ -43,11 +44,14 @@ def prepare(
         add_eos: put the EOS token after every document.
         bos_token: its spelling, where the tokenizer's own is none of the usual ones. Needs ``add_bos=True``.
         eos_token: likewise. Needs ``add_eos=True``.
+        val_fraction: about this share of the documents goes into the store's validation split
+            (``store.validation``) and not into training. A document's SHA-256 decides: documents added later
+            move none, and copies of one text are on the same side.
         shard_tokens: a new shard begins at the first document after this many tokens.
         progress: called as ``progress(stage, unit, done, total)`` some ten times a second.
 
     Raises:
-        ValueError: the tokenizer has no such BOS or EOS token.
+        ValueError: the tokenizer has no such BOS or EOS token, or ``val_fraction`` is not in [0, 1).
         DocumentError: a document cannot be read; the message names file, line and byte.
         StoreError: there is something at ``out`` already.
     """
@@ -56,7 +60,7 @@ def prepare(
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens is {shard_tokens}; a shard needs at least 1 token")
     source = Documents.of(data)._source()
-    _core.prepare(source, tokenizer._core, Path(out), bos, eos, shard_tokens, progress)
+    _core.prepare(source, tokenizer._core, Path(out), bos, eos, shard_tokens, val_fraction, progress)
     return TokenStore.open(out)
 
 

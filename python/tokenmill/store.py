@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
 
+    Split = Literal["train", "validation"]
     Ids = NDArray[np.uint16] | NDArray[np.uint32]
 
 
@@ -68,7 +69,9 @@ class Report:
     path: Path
     problems: tuple[Problem, ...]
     num_tokens: int
+    """Tokens of all splits."""
     num_documents: int
+    """Documents of all splits."""
     num_files: int
     num_bytes: int
     """Bytes of shard data that were read and hashed."""
@@ -115,32 +118,59 @@ def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = 
 class TokenStore:
     """An open token store: a sequence of token ids, divided into documents.
 
-    Made by `tokenmill.prepare`, opened by `TokenStore.open`. Opening reads the manifest and the sizes of the
-    files, no token. Pickling and forking are cheap: the pages of the files are shared.
+    Made by `tokenmill.prepare`, opened by `TokenStore.open`. These are the documents to train on; those kept
+    for validation are another ``TokenStore``, ``store.validation``. Opening reads the manifest and the sizes
+    of the files, no token. Pickling and forking are cheap: the pages of the files are shared.
     """
 
     def __init__(self, core: _core.Store) -> None:
         self._core = core
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> TokenStore:
-        """Open the store at ``path``.
+    def open(cls, path: str | os.PathLike[str], split: Split = "train") -> TokenStore:
+        """Open a split of the store at ``path``.
 
-        OSError: there is none. StoreError: its manifest is damaged or a file has the wrong size.
+        OSError: there is none. StoreError: its manifest is damaged, a file has the wrong size, or the store
+        was prepared without the split.
         """
-        return cls(_core.Store.open(Path(path)))
+        if split not in ("train", "validation"):
+            raise ValueError(f"split is {split!r}; it is 'train' or 'validation'")
+        return cls(_core.Store.open(Path(path), split == "validation"))
 
-    def __reduce__(self) -> tuple[Callable[[Path], TokenStore], tuple[Path]]:
-        return TokenStore.open, (self.path,)
+    def __reduce__(self) -> tuple[Callable[[Path, Split], TokenStore], tuple[Path, Split]]:
+        return TokenStore.open, (self.path, self.split)
 
     def __repr__(self) -> str:
         size = f"{self.num_tokens:,} tokens, {self.num_documents:,} documents"
-        return f"TokenStore({str(self.path)!r}: {size}, {self.dtype})"
+        split = "" if self.split == "train" else f"{self.split} split, "
+        return f"TokenStore({str(self.path)!r}: {split}{size}, {self.dtype})"
 
     @property
     def path(self) -> Path:
         """The store's folder."""
         return Path(self._core.path)
+
+    @property
+    def split(self) -> Split:
+        """Which documents of the store these are: "train" or "validation"."""
+        return self._core.split
+
+    @cached_property
+    def validation(self) -> TokenStore | None:
+        """The documents that ``prepare(..., val_fraction=...)`` kept from training; None where it kept none.
+
+        >>> import tempfile
+        >>> import tokenmill as tm
+        >>> docs = tm.Documents.from_texts([f"document {i}" for i in range(100)])
+        >>> tok = tm.train_word(docs, split="whitespace")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = tm.prepare(docs, tokenizer=tok, out=f"{folder}/s.tm", add_eos=False, val_fraction=0.1)
+        ...     store.num_documents, store.validation.num_documents
+        (95, 5)
+        """
+        if self.split == "validation" or "validation" not in self.manifest:
+            return None
+        return TokenStore.open(self.path, "validation")
 
     @property
     def num_tokens(self) -> int:
@@ -166,12 +196,12 @@ class TokenStore:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of the content: the same for every store of the same ids, documents and tokenizer."""
+        """SHA-256 of the split's content: equal for stores of the same ids, documents and tokenizer."""
         return self._core.content_hash
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """A copy of what manifest.json says."""
+        """A copy of what manifest.json says, of both splits."""
         manifest: dict[str, Any] = json.loads(self._core.manifest_json())
         return manifest
 
@@ -229,7 +259,7 @@ class TokenStore:
         return Origin(input=name, document=document, position=position, unit=unit, byte=byte)
 
     def verify(self, progress: ProgressCallback | None = None) -> Report:
-        """Check every byte of the store on disk: see `verify`."""
+        """Check every byte of the store on disk, all splits: see `verify`."""
         return verify(self.path, progress=progress)
 
     def _checked(self, index: int, count: int, what: str) -> int:

@@ -24,13 +24,14 @@ def write_store(
     bos: int | None = None,
     eos: int | None = None,
     created_by: str = "reference",
+    fraction: float = 0.0,
+    validation: Sequence[tuple[Sequence[int], int, int]] = (),
 ) -> None:
     """Write a store of (ids, input number, position) documents."""
     out.mkdir()
     (out / "tokenizer.json").write_bytes(tokenizer_json)
     dtype = "uint16" if vocab_size <= 65_536 else "uint32"
     added = (bos is not None) + (eos is not None)
-    shards = [_write_shard(out, i, shard, dtype) for i, shard in enumerate(_split(documents, shard_tokens))]
     manifest: dict[str, Any] = {
         "format": "tokenmill-store",
         "format_version": 1,
@@ -42,16 +43,26 @@ def write_store(
         "bos": bos,
         "eos": eos,
         "inputs": inputs,
-        "shards": shards,
-        "num_tokens": sum(shard["num_tokens"] for shard in shards),
-        "num_documents": len(documents),
-        "num_empty_documents": sum(len(ids) <= added for ids, _, _ in documents),
     }
     sequence = b"tokenmill-store-1\n" + dtype.encode() + b"\n" + _u64(vocab_size)
     sequence += b"".join(_u64(2**64 - 1 if token is None else token) for token in (bos, eos))
-    sequence += _u64(len(fingerprint.encode())) + fingerprint.encode() + _u64(len(shards))
-    sequence += b"".join(bytes.fromhex(shard["content_hash"]) for shard in shards)
-    manifest["content_hash"] = hashlib.sha256(sequence).hexdigest()
+    sequence += _u64(len(fingerprint.encode())) + fingerprint.encode()
+
+    def table(prefix: str, documents: Sequence[tuple[Sequence[int], int, int]]) -> dict[str, Any]:
+        pieces = enumerate(_split(documents, shard_tokens))
+        shards = [_write_shard(out, f"{prefix}-{i:05}", piece, dtype) for i, piece in pieces]
+        hashes = b"".join(bytes.fromhex(shard["content_hash"]) for shard in shards)
+        return {
+            "shards": shards,
+            "num_tokens": sum(shard["num_tokens"] for shard in shards),
+            "num_documents": len(documents),
+            "num_empty_documents": sum(len(ids) <= added for ids, _, _ in documents),
+            "content_hash": hashlib.sha256(sequence + _u64(len(shards)) + hashes).hexdigest(),
+        }
+
+    manifest.update(table("shard", documents))
+    if fraction > 0:
+        manifest["validation"] = {"fraction": fraction, **table("validation", validation)}
     _seal(out / "manifest.json", manifest)
 
 
@@ -67,8 +78,8 @@ def _split(documents: Sequence[tuple[Sequence[int], int, int]], shard_tokens: in
     return shards
 
 
-def _write_shard(out: Path, index: int, documents: list[Any], dtype: str) -> dict[str, Any]:
-    name, total = f"shard-{index:05}", 0
+def _write_shard(out: Path, name: str, documents: list[Any], dtype: str) -> dict[str, Any]:
+    total = 0
     tokens = docs = origin = b""
     for ids, number, position in documents:
         total += len(ids)

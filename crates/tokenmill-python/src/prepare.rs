@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::store::{self, PrepareOptions};
 
-/// Writes the store and returns (tokens, documents, empty documents, shards, content hash). Uses the source up.
+/// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -21,16 +21,15 @@ fn prepare(
     bos: Option<u32>,
     eos: Option<u32>,
     shard_tokens: u64,
+    val_fraction: f64,
     progress: Option<Py<PyAny>>,
-) -> PyResult<(u64, u64, u64, usize, String)> {
+) -> PyResult<()> {
     let mut blocks = source.take()?;
     let tokenizer = Arc::clone(tokenizer.inner());
-    let options = PrepareOptions { bos, eos, shard_tokens };
-    let summary = py
-        .detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
+    let options = PrepareOptions { bos, eos, shard_tokens, val_fraction };
+    py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
         .map_err(CoreError::from)?;
-    let store::Summary { num_tokens, num_documents, num_empty_documents, num_shards, content_hash } = summary;
-    Ok((num_tokens, num_documents, num_empty_documents, num_shards, content_hash))
+    Ok(())
 }
 
 /// Adds the function to the module.

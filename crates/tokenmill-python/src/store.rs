@@ -27,10 +27,11 @@ impl Store {
 
 #[pymethods]
 impl Store {
-    /// Opens the store at a path.
+    /// Opens a split of the store at a path.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf) -> Result<Store, CoreError> {
-        let inner = py.detach(|| store::Store::open(&path))?;
+    fn open(py: Python<'_>, path: PathBuf, validation: bool) -> Result<Store, CoreError> {
+        let split = if validation { store::Split::Validation } else { store::Split::Train };
+        let inner = py.detach(|| store::Store::open(&path, split))?;
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -42,6 +43,12 @@ impl Store {
     #[getter]
     fn tokenizer_path(&self) -> PathBuf {
         self.inner.tokenizer_path()
+    }
+
+    /// "train" or "validation".
+    #[getter]
+    fn split(&self) -> &'static str {
+        self.inner.split().name()
     }
 
     #[getter]

@@ -94,6 +94,7 @@ def store_facts(store: TokenStore) -> dict[str, Any]:
         "kind": "token store",
         "tokens": store.num_tokens,
         "documents": store.num_documents,
+        **validation_facts(store),
         "inputs": len(manifest["inputs"]),
         "shards": len(manifest["shards"]),
         "dtype": manifest["dtype"],
@@ -102,6 +103,16 @@ def store_facts(store: TokenStore) -> dict[str, Any]:
         "eos": manifest["eos"],
         "tokenizer": store.tokenizer.fingerprint,
         "content_hash": manifest["content_hash"],
+    }
+
+
+def validation_facts(store: TokenStore) -> dict[str, int]:
+    """What is kept from training."""
+    if store.validation is None:
+        return {}
+    return {
+        "validation_tokens": store.validation.num_tokens,
+        "validation_documents": store.validation.num_documents,
     }
 
 

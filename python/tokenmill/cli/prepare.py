@@ -32,6 +32,11 @@ from tokenmill.cli._progress import progress
     "--add-eos/--no-add-eos", default=None, help="Put [EOS] or <|endoftext|> behind each. Default: yes."
 )
 @click.option(
+    "--val-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Keep about this share of the documents from training, chosen by their text. Default: 0.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
 )
 @document_options
@@ -46,6 +51,7 @@ def command(
     output: str,
     add_bos: bool | None,
     add_eos: bool | None,
+    val_fraction: float | None,
     dry_run: bool,
     file_format: str | None,
     text_field: str | None,
@@ -68,7 +74,7 @@ def command(
         return
     note.kept = f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
-    options = given(add_bos=add_bos, add_eos=add_eos)
+    options = given(add_bos=add_bos, add_eos=add_eos, val_fraction=val_fraction)
     with progress(as_json=as_json) as report:
         store = tokenmill.prepare(documents, tokenizer=tokenizer, out=output, **options, progress=report)
     result = {
@@ -77,10 +83,13 @@ def command(
         "tokens": store.num_tokens,
         "inputs": len(store.manifest["inputs"]),
     }
+    if store.validation is not None:
+        result["validation_documents"] = store.validation.num_documents
+        result["validation_tokens"] = store.validation.num_tokens
     if as_json:
         print_json(result)
     else:
-        print_rows(result.items())
+        print_rows((name.replace("_", " "), value) for name, value in result.items())
 
 
 def list_inputs(files: list[str], *, as_json: bool) -> None:

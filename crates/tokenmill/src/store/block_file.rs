@@ -1,7 +1,7 @@
 //! A file that is hashed block by block while it is written.
 
-use super::manifest::FileRecord;
 use super::sealed::sha256;
+use super::shard::FileRecord;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use std::fs::File;

@@ -1,7 +1,9 @@
 //! What manifest.json and the shard records say, and the checks that make their numbers safe to use.
 
-use super::sealed::{self, Hash, from_hex, sha256};
-use super::{BLOCK_BYTES, MANIFEST};
+use super::MANIFEST;
+use super::sealed::{self, Hash, from_hex, put_number, sha256};
+use super::shard::Table;
+use super::split::Split;
 use crate::documents::InputRecord;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -12,8 +14,6 @@ const FORMAT: &str = "tokenmill-store";
 const FORMAT_VERSION: u32 = 1;
 /// A million inputs with long names take 300 MB.
 const MAX_MANIFEST_BYTES: u64 = 1 << 30;
-/// 69 bytes a block: enough for a shard of 4 TB.
-const MAX_RECORD_BYTES: u64 = 64 << 20;
 /// Ids are u32.
 const MAX_VOCAB_SIZE: u64 = 1 << 32;
 
@@ -51,7 +51,7 @@ impl Dtype {
 }
 
 /// manifest.json.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always "tokenmill-store".
     pub format: String,
@@ -73,155 +73,22 @@ pub struct Manifest {
     pub eos: Option<u32>,
     /// What the documents were read from; an origin's input number is an index into this.
     pub inputs: Vec<InputRecord>,
-    /// The shards, in order.
-    pub shards: Vec<ShardEntry>,
-    /// Tokens in all shards.
-    pub num_tokens: u64,
-    /// Documents in all shards, empty ones among them.
-    pub num_documents: u64,
-    /// Documents with no token but BOS and EOS.
-    pub num_empty_documents: u64,
-    /// SHA-256 over what a reader of the tokens sees: see [`Manifest::expected_content_hash`].
-    pub content_hash: String,
+    /// What to train on: all documents, but for those of the other split.
+    #[serde(flatten)]
+    pub train: Table,
+    /// What is kept from training, where any was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
 }
 
-/// A line of the manifest's shard table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardEntry {
-    /// "shard-00000": the files' names without their extension.
-    pub name: String,
-    /// Tokens in the shard.
-    pub num_tokens: u64,
-    /// Documents in the shard.
-    pub num_documents: u64,
-    /// SHA-256 over the shard's counts and block hashes: see [`ShardRecord::content_hash`].
-    pub content_hash: String,
-}
-
-/// The three data files of a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShardFile {
-    /// The ids.
-    Tokens,
-    /// The ends of the documents.
-    Docs,
-    /// Where the documents came from.
-    Origin,
-}
-
-impl ShardFile {
-    /// In the order of the canonical sequence.
-    pub const ALL: [ShardFile; 3] = [ShardFile::Tokens, ShardFile::Docs, ShardFile::Origin];
-
-    /// The file's name in the store.
-    pub fn name(self, shard: &str) -> String {
-        let extension = match self {
-            ShardFile::Tokens => "tokens",
-            ShardFile::Docs => "docs",
-            ShardFile::Origin => "origin",
-        };
-        format!("{shard}.{extension}")
-    }
-}
-
-/// `shard-NNNNN.json`, written after the shard's other files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardRecord {
-    /// Tokens in the shard.
-    pub num_tokens: u64,
-    /// Documents in the shard.
-    pub num_documents: u64,
-    /// The .tokens file.
-    pub tokens: FileRecord,
-    /// The .docs file.
-    pub docs: FileRecord,
-    /// The .origin file.
-    pub origin: FileRecord,
-}
-
-/// Size and block hashes of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
-    /// Size of the file.
-    pub bytes: u64,
-    /// SHA-256 of each 4 MiB block (the last may be shorter), hexadecimal.
-    pub sha256: Vec<String>,
-}
-
-/// The name of shard number `index`.
-pub(super) fn shard_name(index: usize) -> String {
-    format!("shard-{index:05}")
-}
-
-/// The name of a shard's record.
-pub(super) fn record_name(shard: &str) -> String {
-    format!("{shard}.json")
-}
-
-impl ShardEntry {
-    /// Size that a file of the shard must have; `None` where the counts are beyond all bounds.
-    pub fn file_bytes(&self, file: ShardFile, dtype: Dtype) -> Option<u64> {
-        match file {
-            ShardFile::Tokens => self.num_tokens.checked_mul(dtype.width()),
-            ShardFile::Docs => self.num_documents.checked_mul(8),
-            ShardFile::Origin => self.num_documents.checked_mul(16),
-        }
-    }
-}
-
-impl ShardRecord {
-    /// The record of one of the files.
-    pub fn file(&self, file: ShardFile) -> &FileRecord {
-        match file {
-            ShardFile::Tokens => &self.tokens,
-            ShardFile::Docs => &self.docs,
-            ShardFile::Origin => &self.origin,
-        }
-    }
-
-    /// SHA-256 over: `tokenmill-shard-1\n`, tokens, documents, then for .tokens, .docs and .origin the number of
-    /// blocks and the 32-byte hashes of the blocks. Numbers are u64, little-endian. `None`: a hash is not one.
-    pub fn content_hash(&self) -> Option<Hash> {
-        let mut sequence = b"tokenmill-shard-1\n".to_vec();
-        put(&mut sequence, self.num_tokens);
-        put(&mut sequence, self.num_documents);
-        for file in ShardFile::ALL {
-            let blocks = &self.file(file).sha256;
-            put(&mut sequence, u64::try_from(blocks.len()).ok()?);
-            for block in blocks {
-                sequence.extend_from_slice(&from_hex(block)?);
-            }
-        }
-        Some(sha256(&sequence))
-    }
-
-    /// Reads a record and the text it was read from.
-    pub(super) fn load(path: &Path) -> Result<(ShardRecord, Vec<u8>)> {
-        let text = sealed::load(path, MAX_RECORD_BYTES)?;
-        Ok((sealed::parse(path, &text)?, text))
-    }
-
-    /// What does not agree with the manifest, if anything.
-    pub(super) fn check(&self, entry: &ShardEntry, dtype: Dtype) -> Result<(), String> {
-        if (self.num_tokens, self.num_documents) != (entry.num_tokens, entry.num_documents) {
-            return Err(format!(
-                "records {} tokens in {} documents where {MANIFEST} has {} in {}",
-                self.num_tokens, self.num_documents, entry.num_tokens, entry.num_documents
-            ));
-        }
-        for file in ShardFile::ALL {
-            let record = self.file(file);
-            let blocks = u64::try_from(record.sha256.len()).ok();
-            if entry.file_bytes(file, dtype) != Some(record.bytes) || blocks != Some(record.bytes.div_ceil(BLOCK_BYTES))
-            {
-                return Err(format!("size or number of hashes of {} cannot be right", file.name(&entry.name)));
-            }
-        }
-        match self.content_hash() {
-            Some(hash) if to_hex(&hash) == entry.content_hash => Ok(()),
-            _ => Err(format!("its hashes are not the ones that {MANIFEST} was written for")),
-        }
-    }
+/// The split that is kept from training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Which documents belong to it: see [`super::Splitter`].
+    pub fraction: f64,
+    /// Its shards.
+    #[serde(flatten)]
+    pub table: Table,
 }
 
 /// What every version of the format has, so that a newer one is refused by name.
@@ -245,11 +112,8 @@ impl Manifest {
             bos,
             eos,
             inputs: Vec::new(),
-            shards: Vec::new(),
-            num_tokens: 0,
-            num_documents: 0,
-            num_empty_documents: 0,
-            content_hash: String::new(),
+            train: Table::default(),
+            validation: None,
         }
     }
 
@@ -304,61 +168,61 @@ impl Manifest {
                 return Err(format!("{name} {id} is not below vocab_size {}", self.vocab_size));
             }
         }
-        let hashes = [&self.tokenizer_sha256, &self.content_hash].into_iter();
-        if let Some(text) =
-            hashes.chain(self.inputs.iter().map(|input| &input.sha256)).find(|text| from_hex(text).is_none())
-        {
+        let hashes = self.inputs.iter().map(|input| &input.sha256).chain([&self.tokenizer_sha256]);
+        if let Some(text) = hashes.into_iter().find(|text| from_hex(text).is_none()) {
             return Err(format!("{text:?} is not a SHA-256 of 64 hexadecimal digits"));
         }
-        self.check_shards()
+        self.tables().try_for_each(|(split, table)| table.check(split, self.dtype))
     }
 
-    fn check_shards(&self) -> Result<(), String> {
-        let (mut tokens, mut documents) = (0_u64, 0_u64);
-        for (index, shard) in self.shards.iter().enumerate() {
-            if shard.name != shard_name(index) {
-                return Err(format!("shard {index} is called {:?}, not {:?}", shard.name, shard_name(index)));
-            }
-            if from_hex(&shard.content_hash).is_none() {
-                return Err(format!("the content hash of {} is not a SHA-256", shard.name));
-            }
-            let too_large = || format!("the counts of {} are beyond what a file can hold", shard.name);
-            for file in ShardFile::ALL {
-                shard.file_bytes(file, self.dtype).ok_or_else(too_large)?;
-            }
-            if shard.num_documents == 0 {
-                return Err(format!("{} has no documents; such a shard is never written", shard.name));
-            }
-            tokens = tokens.checked_add(shard.num_tokens).ok_or_else(too_large)?;
-            documents = documents.checked_add(shard.num_documents).ok_or_else(too_large)?;
+    /// The splits that the store has, each with its shards.
+    pub fn tables(&self) -> impl Iterator<Item = (Split, &Table)> {
+        let validation = self.validation.iter().map(|validation| (Split::Validation, &validation.table));
+        std::iter::once((Split::Train, &self.train)).chain(validation)
+    }
+
+    /// The shards of a split, if the store has it.
+    pub fn table(&self, split: Split) -> Option<&Table> {
+        self.tables().find(|(found, _)| *found == split).map(|(_, table)| table)
+    }
+
+    /// The shards of a split, to add to them.
+    pub(super) fn table_mut(&mut self, split: Split) -> Option<&mut Table> {
+        match split {
+            Split::Train => Some(&mut self.train),
+            Split::Validation => self.validation.as_mut().map(|validation| &mut validation.table),
         }
-        if (tokens, documents) != (self.num_tokens, self.num_documents) || self.num_empty_documents > documents {
-            return Err(format!(
-                "totals of {} tokens in {} documents ({} empty) where the shards have {tokens} in {documents}",
-                self.num_tokens, self.num_documents, self.num_empty_documents
-            ));
+    }
+
+    /// Fills in the content hashes once all shards are known.
+    pub(super) fn set_content_hashes(&mut self) -> Result<()> {
+        for split in [Split::Train, Split::Validation] {
+            let hash = self.table(split).map(|table| self.expected_content_hash(table));
+            if let (Some(hash), Some(table)) = (hash, self.table_mut(split)) {
+                table.content_hash = to_hex(&hash.ok_or_else(|| Error::value("a shard has no content hash"))?);
+            }
         }
         Ok(())
     }
 
-    /// SHA-256 over: `tokenmill-store-1\n`, the dtype's name and `\n`, vocab_size, bos and eos (2^64 - 1 for none),
+    /// Of one split, SHA-256 over: `tokenmill-store-1\n`, the dtype's name and `\n`, vocab_size, bos and eos (2^64 - 1 for none),
     /// the length of the tokenizer's fingerprint and the fingerprint, the number of shards and the 32-byte content
     /// hash of each. Numbers are u64, little-endian. `None`: a shard's hash is not one.
     ///
     /// Names of inputs are left out: the same corpus under another path is the same corpus. So is the program's
     /// version. manifest.json's own checksum covers both.
-    pub fn expected_content_hash(&self) -> Option<Hash> {
+    pub fn expected_content_hash(&self, table: &Table) -> Option<Hash> {
         let mut sequence = b"tokenmill-store-1\n".to_vec();
         sequence.extend_from_slice(self.dtype.name().as_bytes());
         sequence.push(b'\n');
-        put(&mut sequence, self.vocab_size);
+        put_number(&mut sequence, self.vocab_size);
         for id in [self.bos, self.eos] {
-            put(&mut sequence, id.map_or(u64::MAX, u64::from));
+            put_number(&mut sequence, id.map_or(u64::MAX, u64::from));
         }
-        put(&mut sequence, u64::try_from(self.tokenizer_fingerprint.len()).ok()?);
+        put_number(&mut sequence, u64::try_from(self.tokenizer_fingerprint.len()).ok()?);
         sequence.extend_from_slice(self.tokenizer_fingerprint.as_bytes());
-        put(&mut sequence, u64::try_from(self.shards.len()).ok()?);
-        for shard in &self.shards {
+        put_number(&mut sequence, u64::try_from(table.shards.len()).ok()?);
+        for shard in &table.shards {
             sequence.extend_from_slice(&from_hex(&shard.content_hash)?);
         }
         Some(sha256(&sequence))
@@ -368,7 +232,3 @@ impl Manifest {
 /// Why a sealed file whose checksum does not fit is refused.
 pub(super) const CHANGED: &str = "its checksum does not fit its text: it was changed or damaged after it was written; \
                                   restore it from a copy or prepare the store again";
-
-fn put(sequence: &mut Vec<u8>, number: u64) {
-    sequence.extend_from_slice(&number.to_le_bytes());
-}

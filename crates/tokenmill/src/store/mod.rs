@@ -8,6 +8,7 @@
 //!     shard-00000.docs     u64 end of each document, in tokens of this shard
 //!     shard-00000.origin   two u64 per document: input number, position in that input
 //!     shard-00000.json     the shard's record: counts, sizes, SHA-256 of every 4 MiB block
+//!     validation-00000.*   the same four files for documents kept from training, where that was asked for
 //!
 //!            blocks         ids           files               maps
 //! BlockSource ──► prepare ──► Writer ──► corpus.tm ──► Store ──► sample, gather
@@ -28,6 +29,8 @@ mod manifest;
 mod prepare;
 mod reader;
 mod sealed;
+mod shard;
+mod split;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -35,9 +38,11 @@ mod verify_blocks;
 mod writer;
 
 pub use block_file::BLOCK_BYTES;
-pub use manifest::{Dtype, Manifest, ShardEntry, ShardFile, ShardRecord};
-pub use prepare::{PrepareOptions, Summary, prepare};
+pub use manifest::{Dtype, Manifest, Validation};
+pub use prepare::{PrepareOptions, prepare};
 pub use reader::Store;
+pub use shard::{ShardEntry, ShardFile, ShardRecord, Table};
+pub use split::{Split, Splitter};
 pub use verify::{Problem, Report, verify};
 pub use writer::{StoredId, Writer, WriterOptions};
 

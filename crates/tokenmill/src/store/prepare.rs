@@ -8,6 +8,7 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds two groups of blocks, whatever the size of the corpus.
 
+use super::split::{Split, Splitter};
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest};
 use crate::bpe::Output;
@@ -30,27 +31,14 @@ pub struct PrepareOptions {
     pub eos: Option<u32>,
     /// A new shard begins at the first document after this many tokens.
     pub shard_tokens: u64,
+    /// The share of the documents that goes into the validation split; 0: there is none.
+    pub val_fraction: f64,
 }
 
 impl Default for PrepareOptions {
     fn default() -> Self {
-        PrepareOptions { bos: None, eos: None, shard_tokens: DEFAULT_SHARD_TOKENS }
+        PrepareOptions { bos: None, eos: None, shard_tokens: DEFAULT_SHARD_TOKENS, val_fraction: 0.0 }
     }
-}
-
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// Tokens, BOS and EOS among them.
-    pub num_tokens: u64,
-    /// Documents, empty ones among them.
-    pub num_documents: u64,
-    /// Documents with no token but BOS and EOS.
-    pub num_empty_documents: u64,
-    /// Shards.
-    pub num_shards: usize,
-    /// The store's content hash.
-    pub content_hash: String,
 }
 
 /// Encodes every document of `source` into a new store at `out`, which must not exist. Special tokens in a text are
@@ -61,34 +49,28 @@ pub fn prepare(
     out: &Path,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
-) -> Result<Summary> {
+) -> Result<Manifest> {
     let writer_options = WriterOptions {
         tokenizer_fingerprint: tokenizer.fingerprint().to_string(),
         vocab_size: tokenizer.vocab_size() as u64,
         bos: options.bos,
         eos: options.eos,
         shard_tokens: options.shard_tokens,
+        val_fraction: options.val_fraction,
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
     let pool = threads::pool()?;
     // Ids are made as wide as they are stored.
-    let manifest = match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
+    match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
         Dtype::Uint16 => {
             let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode_ordinary(text, ids);
-            write_documents(source, &encode, writer, options, monitor, pool)?
+            write_documents(source, &encode, writer, options, monitor, pool)
         }
         Dtype::Uint32 => {
             let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
-            write_documents(source, &encode, writer, options, monitor, pool)?
+            write_documents(source, &encode, writer, options, monitor, pool)
         }
-    };
-    Ok(Summary {
-        num_tokens: manifest.num_tokens,
-        num_documents: manifest.num_documents,
-        num_empty_documents: manifest.num_empty_documents,
-        num_shards: manifest.shards.len(),
-        content_hash: manifest.content_hash,
-    })
+    }
 }
 
 /// Appends the ids of a text.
@@ -106,13 +88,14 @@ pub(super) fn write_documents<T: StoredId>(
 where
     Vec<T>: Output,
 {
+    let splitter = writer.splitter();
     let mut waiting: Vec<Result<Encoded<T>>> = Vec::new();
     for_each_group(source, "encoding", monitor, |group| {
         let ready = std::mem::take(&mut waiting);
         let (written, encoded) = pool.install(|| {
             rayon::join(
                 || append(&mut writer, ready),
-                || group.into_par_iter().map(|block| encode_block(block, encode, options)).collect(),
+                || group.into_par_iter().map(|block| encode_block(block, encode, options, splitter)).collect(),
             )
         });
         waiting = encoded;
@@ -129,9 +112,15 @@ struct Encoded<T> {
     /// End of each document in `ids`.
     ends: Vec<usize>,
     positions: Vec<u64>,
+    splits: Vec<Split>,
 }
 
-fn encode_block<T>(block: Block, encode: Encode<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
+fn encode_block<T>(
+    block: Block,
+    encode: Encode<'_, T>,
+    options: &PrepareOptions,
+    splitter: Splitter,
+) -> Result<Encoded<T>>
 where
     Vec<T>: Output,
 {
@@ -146,7 +135,8 @@ where
         ids.push_all(options.eos.as_slice());
         ends.push(ids.len());
     }
-    Ok(Encoded { input: documents.input, ids, ends, positions: documents.positions })
+    let splits = documents.iter().map(|text| splitter.split(text)).collect();
+    Ok(Encoded { input: documents.input, ids, ends, positions: documents.positions, splits })
 }
 
 /// The tokenizer knows the text that it has no token for, not where it comes from.
@@ -161,10 +151,10 @@ fn located(error: Error, name: &str, layout: &Layout, position: u64) -> Error {
 /// Stops at the first block that failed: the first of the input, whichever thread failed first.
 fn append<T: StoredId>(writer: &mut Writer, blocks: Vec<Result<Encoded<T>>>) -> Result<()> {
     for block in blocks {
-        let Encoded { input, ids, ends, positions } = block?;
+        let Encoded { input, ids, ends, positions, splits } = block?;
         let mut start = 0;
-        for (end, position) in ends.into_iter().zip(positions) {
-            writer.append(&ids[start..end], input, position)?;
+        for ((end, position), split) in ends.into_iter().zip(positions).zip(splits) {
+            writer.append(split, &ids[start..end], input, position)?;
             start = end;
         }
     }

@@ -1,6 +1,8 @@
 //! Reads a store through memory maps. Opening looks at file sizes only: O(shards), whatever the number of tokens.
 
-use super::manifest::{Dtype, Manifest, ShardEntry, ShardFile};
+use super::manifest::{Dtype, Manifest};
+use super::shard::{ShardEntry, ShardFile, Table};
+use super::split::Split;
 use super::{MANIFEST, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::tokens::Tokens;
@@ -16,6 +18,7 @@ compile_error!("stores are mapped as they lie on disk, which is little-endian: b
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    split: Split,
     manifest: Manifest,
     shards: Vec<Shard>,
 }
@@ -31,12 +34,16 @@ struct Shard {
 }
 
 impl Store {
-    /// Opens the store at `path`: reads the manifest, checks every file's size, maps the files.
-    pub fn open(path: &Path) -> Result<Store> {
+    /// Opens a split of the store at `path`: reads the manifest, checks every file's size, maps the files.
+    pub fn open(path: &Path, split: Split) -> Result<Store> {
         let manifest = Manifest::load(path)?;
-        let mut shards = Vec::with_capacity(manifest.shards.len());
+        let Some(table) = manifest.table(split) else {
+            let remedy = "prepare it with val_fraction above 0";
+            return Err(Error::store(path, format!("the store has no validation split; {remedy}")));
+        };
+        let mut shards = Vec::with_capacity(table.shards.len());
         let (mut first_token, mut first_document) = (0, 0);
-        for entry in &manifest.shards {
+        for entry in &table.shards {
             let map = |file| Map::open(path, entry, file, manifest.dtype);
             shards.push(Shard {
                 tokens: map(ShardFile::Tokens)?,
@@ -49,7 +56,7 @@ impl Store {
             first_token += entry.num_tokens;
             first_document += entry.num_documents;
         }
-        Ok(Store { path: path.to_path_buf(), manifest, shards })
+        Ok(Store { path: path.to_path_buf(), split, manifest, shards })
     }
 
     /// The folder.
@@ -57,19 +64,24 @@ impl Store {
         &self.path
     }
 
-    /// What the store says about itself.
+    /// The split that this is.
+    pub fn split(&self) -> Split {
+        self.split
+    }
+
+    /// What the store says about itself, both splits.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// Tokens in all.
     pub fn num_tokens(&self) -> u64 {
-        self.manifest.num_tokens
+        self.table().num_tokens
     }
 
     /// Documents in all, empty ones among them.
     pub fn num_documents(&self) -> u64 {
-        self.manifest.num_documents
+        self.table().num_documents
     }
 
     /// Width of a stored id.
@@ -84,12 +96,17 @@ impl Store {
 
     /// SHA-256 (hexadecimal) of the content: equal content, equal hash.
     pub fn content_hash(&self) -> &str {
-        &self.manifest.content_hash
+        &self.table().content_hash
     }
 
     /// The tokenizer's file.
     pub fn tokenizer_path(&self) -> PathBuf {
         self.path.join(TOKENIZER)
+    }
+
+    /// Opening made sure that the split is there.
+    fn table(&self) -> &Table {
+        self.manifest.table(self.split).unwrap_or(&self.manifest.train)
     }
 
     /// The ids of all shards, in order.

@@ -28,6 +28,11 @@ pub(super) fn sha256(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
+/// Appends a number to a sequence that is to be hashed.
+pub(super) fn put_number(sequence: &mut Vec<u8>, number: u64) {
+    sequence.extend_from_slice(&number.to_le_bytes());
+}
+
 /// The digest that 64 lowercase hexadecimal digits stand for.
 pub(super) fn from_hex(text: &str) -> Option<Hash> {
     let digits = text.as_bytes();

@@ -3,7 +3,8 @@
 use super::prepare::write_documents;
 use super::verify::verify_with;
 use super::{
-    BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Store, TOKENIZER, Writer, WriterOptions, sealed,
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Split, Splitter, Store, TOKENIZER, Writer,
+    WriterOptions, sealed,
 };
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
@@ -16,7 +17,14 @@ use tempfile::TempDir;
 const FINGERPRINT: &str = "a tokenizer";
 
 fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
-    WriterOptions { tokenizer_fingerprint: FINGERPRINT.into(), vocab_size, bos: None, eos: None, shard_tokens }
+    WriterOptions {
+        tokenizer_fingerprint: FINGERPRINT.into(),
+        vocab_size,
+        bos: None,
+        eos: None,
+        shard_tokens,
+        val_fraction: 0.0,
+    }
 }
 
 fn inputs(count: usize) -> Vec<InputRecord> {
@@ -36,7 +44,7 @@ fn save_tokenizer(path: &Path) -> Result<()> {
 fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Manifest> {
     let mut writer = Writer::create(out, options, save_tokenizer)?;
     for (position, ids) in (0..).zip(documents) {
-        writer.append(ids, u32::try_from(position % 2).unwrap(), position * 100)?;
+        writer.append(Split::Train, ids, u32::try_from(position % 2).unwrap(), position * 100)?;
     }
     writer.finish(inputs(2))
 }
@@ -70,10 +78,10 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn documents_come_back_as_they_were_and_never_span_shards() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&sample(&folder)).unwrap();
-    let counts: Vec<_> = store.manifest().shards.iter().map(|s| (s.num_tokens, s.num_documents)).collect();
+    let store = Store::open(&sample(&folder), Split::Train).unwrap();
+    let counts: Vec<_> = store.manifest().train.shards.iter().map(|s| (s.num_tokens, s.num_documents)).collect();
     assert_eq!(counts, [(4, 3), (5, 2), (1, 2)]);
-    assert_eq!((store.num_tokens(), store.num_documents(), store.manifest().num_empty_documents), (10, 7, 3));
+    assert_eq!((store.num_tokens(), store.num_documents(), store.manifest().train.num_empty_documents), (10, 7, 3));
     assert_eq!(store.segments().iter().map(Tokens::len).collect::<Vec<_>>(), [4, 5, 1]);
     let all = read_all(&store);
     assert_eq!(all, DOCUMENTS.concat());
@@ -89,7 +97,7 @@ fn documents_come_back_as_they_were_and_never_span_shards() {
 #[test]
 fn every_range_reads_the_same_ids_as_the_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&sample(&folder)).unwrap();
+    let store = Store::open(&sample(&folder), Split::Train).unwrap();
     let all = read_all(&store);
     for start in 0..=10_usize {
         for end in start..=10 {
@@ -113,7 +121,7 @@ fn a_store_without_documents_is_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("empty.tm");
     write(&out, options(0, 1), &[]).unwrap();
-    let store = Store::open(&out).unwrap();
+    let store = Store::open(&out, Split::Train).unwrap();
     assert_eq!((store.num_tokens(), store.num_documents(), store.segments().len()), (0, 0, 0));
     store.read(0..0, &mut []).unwrap();
     assert!(store.document_at(0).is_err() && store.document_range(0).is_err());
@@ -126,7 +134,7 @@ fn a_store_of_empty_documents_only_has_no_tokens() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("empty.tm");
     write(&out, options(5, 1), &[&[], &[]]).unwrap();
-    let store = Store::open(&out).unwrap();
+    let store = Store::open(&out, Split::Train).unwrap();
     assert_eq!((store.num_tokens(), store.num_documents()), (0, 2));
     assert_eq!(store.document_range(1).unwrap(), (0, 0));
     assert_eq!(check(&out).problems, []);
@@ -139,7 +147,7 @@ fn the_vocabulary_decides_the_width() {
         let out = folder.path().join(vocab_size.to_string());
         let last = u32::try_from(vocab_size - 1).unwrap();
         write(&out, options(vocab_size, 10), &[&[0, last]]).unwrap();
-        let store = Store::open(&out).unwrap();
+        let store = Store::open(&out, Split::Train).unwrap();
         assert_eq!(store.dtype(), dtype);
         assert_eq!(read_all(&store), [0, last]);
         assert_eq!(fs::metadata(out.join("shard-00000.tokens")).unwrap().len(), 2 * width);
@@ -154,10 +162,10 @@ fn ids_of_either_width_in_memory_make_the_same_store() {
             let name = format!("{name}-{vocab_size}.tm");
             let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), save_tokenizer).unwrap();
             append(&mut writer);
-            writer.finish(inputs(1)).unwrap().content_hash
+            writer.finish(inputs(1)).unwrap().train.content_hash
         };
-        let narrow = hash("narrow", &|writer| writer.append(&[1u16, 65_535, 256], 0, 0).unwrap());
-        let wide = hash("wide", &|writer| writer.append(&[1u32, 65_535, 256], 0, 0).unwrap());
+        let narrow = hash("narrow", &|writer| writer.append(Split::Train, &[1u16, 65_535, 256], 0, 0).unwrap());
+        let wide = hash("wide", &|writer| writer.append(Split::Train, &[1u32, 65_535, 256], 0, 0).unwrap());
         assert_eq!(narrow, wide);
     }
 }
@@ -178,7 +186,7 @@ fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     let out = folder.path().join("s.tm");
     assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1u32], 2, 0).unwrap();
+    writer.append(Split::Train, &[1u32], 2, 0).unwrap();
     assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
 }
@@ -192,7 +200,7 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     assert!(error.contains("already exists; remove it or choose another name"), "{error}");
     fs::remove_dir(&out).unwrap();
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(&[1u32], 0, 0).unwrap();
+    writer.append(Split::Train, &[1u32], 0, 0).unwrap();
     fs::create_dir(&out).unwrap();
     assert!(writer.finish(inputs(1)).is_err());
     assert_eq!(names(folder.path()), ["s.tm"]);
@@ -203,7 +211,7 @@ fn whatever_is_at_the_name_already_is_left_alone() {
 fn the_content_hash_depends_on_content_only() {
     let folder = tempfile::tempdir().unwrap();
     let hash = |name: &str, options: WriterOptions, documents: &[&[u32]]| {
-        write(&folder.path().join(name), options, documents).unwrap().content_hash
+        write(&folder.path().join(name), options, documents).unwrap().train.content_hash
     };
     let first = hash("a", options(100, 4), &DOCUMENTS);
     assert_eq!(first, hash("b", options(100, 4), &DOCUMENTS));
@@ -263,7 +271,7 @@ fn a_missing_shortened_or_extra_file_is_named_and_the_rest_is_still_checked() {
     let files: Vec<_> = check(&out).problems.into_iter().map(|problem| problem.file).collect();
     let expected = [TOKENIZER, "shard-00000.json", "shard-00001.docs", "shard-00002.tokens", "shard-00003.tokens"];
     assert_eq!(files, expected);
-    let error = Store::open(&out).unwrap_err().to_string();
+    let error = Store::open(&out, Split::Train).unwrap_err().to_string();
     assert!(error.contains("shard-00001.docs: is 9 bytes long where manifest.json needs 16"), "{error}");
 }
 
@@ -307,7 +315,7 @@ fn damaged_boundaries_and_origins_are_errors_of_the_reader_never_panics() {
             bytes[0] = 9;
             fs::write(out.join(format!("shard-00000.{file}")), bytes).unwrap();
         }
-        let store = Store::open(&out).unwrap();
+        let store = Store::open(&out, Split::Train).unwrap();
         let ranges: Vec<_> = (0..7).map(|i| store.document_range(i)).collect();
         assert!(ranges.iter().any(|range| range.as_ref().is_err_and(|e| e.to_string().contains("shard-00000.docs"))));
         assert!(ranges.iter().flatten().all(|(start, end)| start <= end && *end <= 10));
@@ -327,27 +335,27 @@ fn hostile_manifests_are_refused_with_a_reason() {
     let hostile: [(&str, Change); 11] = [
         ("newer", |m| m.format_version = 2),
         ("format", |m| m.format = "MDS".into()),
-        ("totals", |m| m.num_tokens += 1),
-        ("beyond", |m| m.shards[0].num_tokens = u64::MAX),
-        ("beyond", |m| m.shards[0].num_documents = 1 << 61),
-        ("called", |m| m.shards[0].name = "../../etc/passwd".into()),
+        ("totals", |m| m.train.num_tokens += 1),
+        ("beyond", |m| m.train.shards[0].num_tokens = u64::MAX),
+        ("beyond", |m| m.train.shards[0].num_documents = 1 << 61),
+        ("called", |m| m.train.shards[0].name = "../../etc/passwd".into()),
         ("vocab_size", |m| m.dtype = Dtype::Uint32),
         ("vocab_size", |m| m.vocab_size = u64::MAX),
         ("bos", |m| m.bos = Some(100)),
-        ("SHA-256", |m| m.content_hash = "00".into()),
-        ("no documents", |m| m.shards[1].num_documents = 0),
+        ("SHA-256", |m| m.train.content_hash = "00".into()),
+        ("no documents", |m| m.train.shards[1].num_documents = 0),
     ];
     for (word, change) in hostile {
         let mut manifest = sound.clone();
         change(&mut manifest);
         fs::write(out.join(MANIFEST), sealed::seal(&manifest).unwrap()).unwrap();
-        let error = Store::open(&out).unwrap_err().to_string();
+        let error = Store::open(&out, Split::Train).unwrap_err().to_string();
         assert!(error.contains(if word == "newer" { "version 2" } else { word }), "{word}: {error}");
         assert_eq!(check(&out).problems[0].file, MANIFEST);
     }
     for text in ["", "{", "[]", "null", "{\"format\": \"tokenmill-store\", \"format_version\": 1}"] {
         fs::write(out.join(MANIFEST), text).unwrap();
-        assert!(matches!(Store::open(&out), Err(Error::Store { .. })));
+        assert!(matches!(Store::open(&out, Split::Train), Err(Error::Store { .. })));
     }
 }
 
@@ -400,10 +408,20 @@ fn encode(text: &str, ids: &mut Vec<u32>) -> Result<()> {
 }
 
 fn prepare_texts(out: &Path, texts: &[&'static str], monitor: &dyn Monitor, threads: usize) -> Result<Manifest> {
+    prepare_split(out, texts, 0.0, monitor, threads)
+}
+
+fn prepare_split(
+    out: &Path,
+    texts: &[&'static str],
+    val_fraction: f64,
+    monitor: &dyn Monitor,
+    threads: usize,
+) -> Result<Manifest> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
-    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5 };
-    let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, ..options(100, prepare.shard_tokens) };
+    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction };
+    let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, val_fraction, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
     write_documents(&mut source, &encode, writer, &prepare, monitor, &pool)
 }
@@ -413,11 +431,51 @@ fn preparing_encodes_in_order_with_bos_and_eos_and_keeps_empty_documents() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.tm");
     let manifest = prepare_texts(&out, &["1 2", "", "3"], &(), 2).unwrap();
-    assert_eq!((manifest.num_documents, manifest.num_empty_documents), (3, 1));
-    let store = Store::open(&out).unwrap();
+    assert_eq!((manifest.train.num_documents, manifest.train.num_empty_documents), (3, 1));
+    let store = Store::open(&out, Split::Train).unwrap();
     assert_eq!(read_all(&store), [98, 1, 2, 99, 98, 99, 98, 3, 99]);
     assert_eq!(store.origin(2).unwrap(), (0, 2));
     assert_eq!(check(&out).problems, []);
+}
+
+#[test]
+fn documents_go_to_the_split_that_their_text_says_in_order_and_both_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.tm");
+    let texts = ["1", "2 3", "", "4", "5 6 7", "8", "9 10", "11", "12", "13"];
+    let manifest = prepare_split(&out, &texts, 0.4, &(), 2).unwrap();
+    let splitter = Splitter::new(0.4).unwrap();
+    for split in [Split::Train, Split::Validation] {
+        let chosen: Vec<&str> = texts.iter().copied().filter(|text| splitter.split(text) == split).collect();
+        assert!(chosen.len() > 2, "{chosen:?}");
+        let store = Store::open(&out, split).unwrap();
+        assert!(manifest.table(split).unwrap().shards.len() > 1);
+        let mut expected = Vec::new();
+        for text in &chosen {
+            expected.push(98);
+            encode(text, &mut expected).unwrap();
+            expected.push(99);
+        }
+        assert_eq!(read_all(&store), expected);
+        for (number, text) in (0..).zip(&chosen) {
+            let position = texts.iter().position(|other| other == text).unwrap();
+            assert_eq!(store.origin(number).unwrap(), (0, position as u64));
+        }
+    }
+    let report = check(&out);
+    assert_eq!((report.problems, report.documents), (vec![], 10));
+    let damaged = out.join("validation-00001.tokens");
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    assert_eq!(check(&out).problems[0].file, "validation-00001.tokens");
+}
+
+#[test]
+fn a_store_without_validation_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::open(&sample(&folder), Split::Validation).unwrap_err().to_string();
+    assert!(error.contains("no validation split; prepare it with val_fraction"), "{error}");
 }
 
 #[test]

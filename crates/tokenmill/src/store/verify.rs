@@ -1,7 +1,8 @@
 //! Checks every byte of a store and says what is wrong, where. Does not stop at the first problem.
 
-use super::manifest::{CHANGED, Manifest, ShardEntry, ShardRecord, record_name};
+use super::manifest::{CHANGED, Manifest};
 use super::sealed::{self, Hash, from_hex, sha256};
+use super::shard::{ShardEntry, ShardRecord, Table, record_name};
 use super::verify_blocks::{BlockTask, FileTask};
 use super::{MANIFEST, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
@@ -24,9 +25,9 @@ pub struct Report {
     pub files: u64,
     /// Bytes of shard data that were read and hashed.
     pub bytes: u64,
-    /// Tokens, as the manifest has it.
+    /// Tokens of all splits, as the manifest has it.
     pub tokens: u64,
-    /// Documents, as the manifest has it.
+    /// Documents of all splits, as the manifest has it.
     pub documents: u64,
 }
 
@@ -72,7 +73,10 @@ pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Finge
         Err(reason) => report.problems.push(Problem::of_file(MANIFEST, reason)),
         Ok((manifest, complaint)) => {
             report.problems.extend(complaint.map(|reason| Problem::of_file(MANIFEST, reason)));
-            (report.tokens, report.documents) = (manifest.num_tokens, manifest.num_documents);
+            for (_, table) in manifest.tables() {
+                report.tokens = report.tokens.saturating_add(table.num_tokens);
+                report.documents = report.documents.saturating_add(table.num_documents);
+            }
             report.problems.extend(check_tokenizer(path, &manifest, fingerprint));
             check_shards(path, &manifest, monitor, &mut report)?;
             report.problems.extend(unexpected(&names, &manifest));
@@ -98,10 +102,10 @@ fn read_manifest(folder: &Path) -> Result<(Manifest, Option<String>), String> {
     manifest.check()?;
     let complaint = if !sealed::is_intact(&text) {
         Some(CHANGED.to_string())
-    } else if manifest.expected_content_hash() != from_hex(&manifest.content_hash) {
-        Some(format!("its content hash {} is not the one of its shards", manifest.content_hash))
     } else {
-        None
+        let wrong = |table: &Table| manifest.expected_content_hash(table) != from_hex(&table.content_hash);
+        let found = manifest.tables().find(|(_, table)| wrong(table));
+        found.map(|(_, table)| format!("its content hash {} is not the one of its shards", table.content_hash))
     };
     Ok((manifest, complaint))
 }
@@ -137,7 +141,7 @@ fn reason_of(error: &Error) -> String {
 
 fn check_shards(folder: &Path, manifest: &Manifest, monitor: &dyn Monitor, report: &mut Report) -> Result<()> {
     let total = data_bytes(manifest);
-    for entry in &manifest.shards {
+    for entry in manifest.tables().flat_map(|(_, table)| &table.shards) {
         let record = match read_record(folder, entry, manifest) {
             Ok(record) => Some(record),
             Err(reason) => {
@@ -157,8 +161,8 @@ fn check_shards(folder: &Path, manifest: &Manifest, monitor: &dyn Monitor, repor
 
 fn data_bytes(manifest: &Manifest) -> u64 {
     let sizes = manifest
-        .shards
-        .iter()
+        .tables()
+        .flat_map(|(_, table)| &table.shards)
         .flat_map(|entry| ShardFile::ALL.map(|kind| entry.file_bytes(kind, manifest.dtype).unwrap_or(u64::MAX)));
     sizes.fold(0, u64::saturating_add)
 }
@@ -223,7 +227,7 @@ fn check_file(file: &FileTask<'_>, monitor: &dyn Monitor, total: u64, report: &m
 
 fn unexpected(names: &BTreeSet<String>, manifest: &Manifest) -> Vec<Problem> {
     let mut expected = BTreeSet::from([MANIFEST.to_string(), TOKENIZER.to_string()]);
-    for shard in &manifest.shards {
+    for shard in manifest.tables().flat_map(|(_, table)| &table.shards) {
         expected.insert(record_name(&shard.name));
         expected.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));
     }

@@ -1,8 +1,10 @@
 //! Writes a store: documents in order, into a folder that gets its name only when all is on disk.
 
 use super::block_file::BlockFile;
-use super::manifest::{Dtype, Manifest, ShardEntry, ShardRecord, record_name, shard_name};
+use super::manifest::{Dtype, Manifest, Validation};
 use super::sealed::{self, sha256};
+use super::shard::{ShardRecord, Table, record_name, shard_name};
+use super::split::{Split, Splitter};
 use super::{MANIFEST, ShardFile, TOKENIZER};
 use crate::documents::InputRecord;
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct WriterOptions {
     pub eos: Option<u32>,
     /// A new shard begins at the first document after this many tokens.
     pub shard_tokens: u64,
+    /// The share of the documents that is kept from training.
+    pub val_fraction: f64,
 }
 
 /// An id in the memory of whoever writes: of the store's width or the other.
@@ -51,8 +55,10 @@ pub struct Writer {
     out: PathBuf,
     folder: TemporaryFolder,
     shard_tokens: u64,
+    splitter: Splitter,
     manifest: Manifest,
-    shard: Option<OpenShard>,
+    /// The shards being written, by split.
+    open: [Option<OpenShard>; 2],
     /// Largest input number seen, to be checked against the inputs at the end.
     last_input: Option<u32>,
 }
@@ -79,11 +85,15 @@ impl Writer {
         options: WriterOptions,
         save_tokenizer: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Writer> {
-        let WriterOptions { tokenizer_fingerprint, vocab_size, bos, eos, shard_tokens } = options;
+        let WriterOptions { tokenizer_fingerprint, vocab_size, bos, eos, shard_tokens, val_fraction } = options;
         if shard_tokens == 0 {
             return Err(Error::value("shard_tokens is 0; a shard needs at least 1 token"));
         }
+        let splitter = Splitter::new(val_fraction)?;
         let mut manifest = Manifest::new(&tokenizer_fingerprint, vocab_size, bos, eos);
+        if val_fraction > 0.0 {
+            manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
+        }
         for (name, id) in [("BOS", bos), ("EOS", eos)] {
             if let Some(id) = id.filter(|id| u64::from(*id) >= vocab_size) {
                 return Err(Error::value(format!("{name} id {id} is not below the vocabulary size {vocab_size}")));
@@ -100,12 +110,18 @@ impl Writer {
         let bytes = fs::read(&tokenizer).map_err(Error::io(&tokenizer))?;
         File::open(&tokenizer).and_then(|file| file.sync_all()).map_err(Error::io(&tokenizer))?;
         manifest.tokenizer_sha256 = to_hex(&sha256(&bytes));
-        Ok(Writer { out: out.to_path_buf(), folder, shard_tokens, manifest, shard: None, last_input: None })
+        let open = [None, None];
+        Ok(Writer { out: out.to_path_buf(), folder, shard_tokens, splitter, manifest, open, last_input: None })
     }
 
-    /// Appends one document: its ids (BOS and EOS included), the number of its input and its position there. Ids of the
-    /// store's own width are written as they are.
-    pub fn append<T: StoredId>(&mut self, ids: &[T], input: u32, position: u64) -> Result<()> {
+    /// Tells which split a document belongs to.
+    pub fn splitter(&self) -> Splitter {
+        self.splitter
+    }
+
+    /// Appends one document to its split: its ids (BOS and EOS included), the number of its input and its position
+    /// there. Ids of the store's own width are written as they are.
+    pub fn append<T: StoredId>(&mut self, split: Split, ids: &[T], input: u32, position: u64) -> Result<()> {
         let largest = ids.iter().copied().max().map(T::wide);
         if let Some(id) = largest.filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
             return Err(Error::value(format!(
@@ -113,28 +129,31 @@ impl Writer {
                 self.manifest.vocab_size
             )));
         }
-        let mut shard = match self.shard.take() {
+        let shards = self.table(split)?.shards.len();
+        let mut shard = match self.open[split as usize].take() {
             Some(shard) => shard,
-            None => OpenShard::create(&self.folder.path, shard_name(self.manifest.shards.len()))?,
+            None => OpenShard::create(&self.folder.path, shard_name(split, shards))?,
         };
         shard.append(ids, self.manifest.dtype, input, position)?;
         self.last_input = self.last_input.max(Some(input));
         let added = usize::from(self.manifest.bos.is_some()) + usize::from(self.manifest.eos.is_some());
         if ids.len() <= added {
-            self.manifest.num_empty_documents += 1;
+            self.table(split)?.num_empty_documents += 1;
         }
         if shard.num_tokens >= self.shard_tokens {
-            self.close(shard)
+            self.close(split, shard)
         } else {
-            self.shard = Some(shard);
+            self.open[split as usize] = Some(shard);
             Ok(())
         }
     }
 
     /// Writes the manifest and gives the store its name.
     pub fn finish(mut self, inputs: Vec<InputRecord>) -> Result<Manifest> {
-        if let Some(shard) = self.shard.take() {
-            self.close(shard)?;
+        for split in [Split::Train, Split::Validation] {
+            if let Some(shard) = self.open[split as usize].take() {
+                self.close(split, shard)?;
+            }
         }
         if let Some(input) = self.last_input.filter(|input| (*input as usize) >= inputs.len()) {
             return Err(Error::value(format!(
@@ -143,8 +162,7 @@ impl Writer {
             )));
         }
         self.manifest.inputs = inputs;
-        let hash = self.manifest.expected_content_hash().ok_or_else(|| Error::value("a shard has no content hash"))?;
-        self.manifest.content_hash = to_hex(&hash);
+        self.manifest.set_content_hashes()?;
         let path = self.folder.path.join(MANIFEST);
         self.manifest.check().map_err(|reason| Error::store(&path, reason))?;
         sealed::write(&path, &self.manifest)?;
@@ -157,19 +175,16 @@ impl Writer {
         Ok(self.manifest)
     }
 
-    fn close(&mut self, shard: OpenShard) -> Result<()> {
+    fn close(&mut self, split: Split, shard: OpenShard) -> Result<()> {
         let (name, record) = shard.finish()?;
         let hash = record.content_hash().ok_or_else(|| Error::value("a block has no hash"))?;
         sealed::write(&self.folder.path.join(record_name(&name)), &record)?;
-        self.manifest.num_tokens += record.num_tokens;
-        self.manifest.num_documents += record.num_documents;
-        self.manifest.shards.push(ShardEntry {
-            name,
-            num_tokens: record.num_tokens,
-            num_documents: record.num_documents,
-            content_hash: to_hex(&hash),
-        });
+        self.table(split)?.push(name, &record, &hash);
         Ok(())
+    }
+
+    fn table(&mut self, split: Split) -> Result<&mut Table> {
+        self.manifest.table_mut(split).ok_or_else(|| Error::value("this store has no validation split"))
     }
 }
 
