@@ -292,6 +292,59 @@ def test_sample_shuffles_by_seed_and_says_where_a_window_begins(
     assert first["windows"][0]["origin"]["input"] == str(verdict_path)
 
 
+@pytest.fixture
+def two(run: Run, tmp_path: Path) -> Path:
+    """A store of two short documents."""
+    (tmp_path / "two.jsonl").write_text('{"text": "a b c"}\n{"text": "d e"}\n', encoding="utf-8")
+    assert run("train-tokenizer", "two.jsonl", "-o", "words.json", "--model", "word").exit_code == 0
+    assert run("prepare", "two.jsonl", "-t", "words.json", "-o", "two.tm", "--no-add-eos").exit_code == 0
+    return tmp_path / "two.tm"
+
+
+def test_sample_shows_documents_padding_and_masked_targets(run: Run, two: Path) -> None:
+    args = ["sample", two, "--max-length", 4, "--tail", "pad", "--boundary-labels", "mask"]
+    shown = run(*args)
+    assert shown.stdout.splitlines()[1:] == [
+        "[a|b|c‖d]   [b|c|·‖e]",
+        "1 of 1 windows, 4 tokens each, stride 4",
+    ]
+    coloured = CliRunner().invoke(main, [str(arg) for arg in args], color=True).stdout
+    assert "\x1b[33m\x1b[1m‖\x1b[0m" in coloured and "\x1b[2m·\x1b[0m" in coloured
+    [row] = printed_json(run(*args, "--json"))["windows"]
+    assert row["targets"] == ["b", "c", None, "e"] and row["document_ids"] == [0, 0, 0, 1]
+
+
+def test_sample_packs_documents(run: Run, two: Path) -> None:
+    apart = run("sample", two, "--max-length", 4, "--packing", "document").stdout.splitlines()
+    assert apart[1:3] == ["[a|b|c|·]   [b|c|·|·]", "[d|e|·|·]   [e|·|·|·]"]
+    packed = run("sample", two, "--max-length", 4, "--packing", "best_fit").stdout.splitlines()
+    assert packed[1] == "[a|b‖d|e]   [b|c‖e|·]"
+
+
+def test_sample_explains_one_place(run: Run, two: Path) -> None:
+    args = ["sample", two, "--max-length", 4, "--packing", "best_fit", "--explain"]
+    lines = run(*args, "0,0,2").stdout.splitlines()
+    assert lines[1] == "token 3 of the data, id 3 'd', label 4 'e'"
+    assert lines[2] == "two.jsonl, document 1 at byte 18, byte 0 of its text"
+    assert printed_json(run(*args, "0,0,2", "--json"))["origin"]["document"] == 1
+    for place, message in [
+        ("0,0,9", "column 9 does not exist"),
+        ("0,1", "three numbers"),
+        ("x,0,0", "three"),
+    ]:
+        result = run(*args, place)
+        assert result.exit_code == 2 and message in result.stderr
+
+
+def test_sample_gives_the_ledger(run: Run, two: Path) -> None:
+    args = ["sample", two, "--max-length", 4, "--packing", "best_fit", "--ledger"]
+    assert (
+        run(*args).stdout.splitlines()[0].startswith("5 tokens: 3 learned, 0 masked, 2 with nothing before")
+    )
+    assert printed_json(run(*args, "--json"))["padding"] == 1
+    assert run(*args, "--explain", "0,0,0").exit_code == 2
+
+
 def test_sample_names_a_window_that_is_longer_than_the_store(run: Run, lorem: Path) -> None:
     result = run("sample", lorem, "--max-length", 8)
     assert result.exit_code == 2

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tokenmill as tm
 from reference import permutation as slow_permutation
 from reference import windows as slow
 from tokenmill.loader import Batch, DataLoader
@@ -329,6 +331,34 @@ def test_the_state_is_small_and_says_what_it_is() -> None:
     state = json.loads(json.dumps(loader().state_dict()))
     assert list(state) == ["version", "next_sample", "plan", "data"]
     assert state["data"]["kind"] == "array" and len(json.dumps(state)) < 500
+
+
+# --- models
+
+
+def test_a_model_with_too_few_ids_is_refused() -> None:
+    loader().check_model(vocab_size=1103)
+    with pytest.raises(ValueError, match=r"the data has id 1102, the model has 1102 ids .*vocab_size=1103"):
+        loader().check_model(vocab_size=1102)
+    with pytest.raises(ValueError, match="vocab_size=0"):
+        loader().check_model(vocab_size=0)
+
+
+def test_a_model_for_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    texts = ["the cat in the hat", "the cat sat on the mat"]
+    one, other = (tm.train_bpe(tm.Documents.from_texts(texts), vocab_size=size) for size in (260, 261))
+    store = tm.prepare(tm.Documents.from_texts(texts), tokenizer=one, out=tmp_path / "x.tm", add_eos=False)
+    batches = tm.DataLoader(store, max_length=4, batch_size=1)
+    batches.check_model(vocab_size=260, tokenizer=one)
+    with pytest.raises(
+        ValueError, match=f"tokenizer {one.fingerprint[:16]}, .* {other.fingerprint[:16]}: the same"
+    ):
+        batches.check_model(tokenizer=other)
+    with pytest.raises(ValueError, match=r"ids up to 259 by its tokenizer, the model has 100 ids"):
+        batches.check_model(vocab_size=100)
+    mixed = tm.DataLoader(tm.Mixture([(store, 1), (DATA, 1)]), max_length=4, batch_size=1)
+    with pytest.raises(ValueError, match="source 1 of the mixture has id 1102"):
+        mixed.check_model(vocab_size=260, tokenizer=one)
 
 
 # --- arguments

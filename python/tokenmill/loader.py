@@ -12,13 +12,14 @@ from tokenmill.layout import BoundaryLabels, Layout, Packing, Tail, gather, make
 from tokenmill.ledger import Ledger, count
 from tokenmill.mixture import Mixture
 from tokenmill.order import ENDLESS, MixtureOrder, SingleOrder
-from tokenmill.tokens import as_tokens, check_bool, check_integer, check_same_tokenizer
+from tokenmill.tokens import as_tokens, check_bool, check_integer, check_model, check_same_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from tokenmill.layout import Allocate
+    from tokenmill.tokenizer import Tokenizer
 
 _STATE_VERSION = 1
 
@@ -243,6 +244,19 @@ class DataLoader:
             sources=drawn.sources,
             **vars(columns),
         )
+
+    def check_model(self, *, vocab_size: int | None = None, tokenizer: Tokenizer | None = None) -> None:
+        """Refuses a model that does not fit the data, before it trains on ids that mean something else.
+
+        vocab_size: how many ids the model has. Every id of the data must be below; of an array all are looked
+            at (about 1 s per GB), of a store its tokenizer's number. tokenizer: the model's. The stores must
+            have been encoded by the same one.
+
+        Raises ValueError, saying what differs.
+        """
+        if vocab_size is not None:
+            check_integer("vocab_size", vocab_size, 1)
+        check_model([layout.source for layout in self.order.layouts], vocab_size, tokenizer)
 
     def explain(self, step: int, row: int, column: int) -> Explanation:
         """What stands at `row` and `column` of this rank's batch `step`, traced to file, document and byte.

@@ -111,7 +111,7 @@ class Windows:
     def __reduce__(self) -> tuple[Any, ...]:
         layout = self.layout
         make = partial(
-            Windows,
+            type(self),
             max_length=layout.max_length,
             stride=layout.stride,
             tail=layout.tail,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenmill.special_tokens import Role
+    from tokenmill.tokenizer import Tokenizer
 
 _LARGEST = 2**63 - 1
 _BORROWED = ("uint16", "uint32", "int32", "int64")
@@ -104,6 +105,30 @@ def check_same_tokenizer(sources: Sequence[TokenSource]) -> None:
                 f"sources {known[0]} ({known[1]!r}, tokenizer {known[2][:16]}) and {number} "
                 f"({source.store!r}, tokenizer {fingerprint[:16]}) have ids of different tokenizers; prepare "
                 "them with the same one"
+            )
+
+
+def check_model(sources: Sequence[TokenSource], vocab_size: int | None, tokenizer: Tokenizer | None) -> None:
+    """ValueError where a model with so many ids, or made for a tokenizer, cannot take these tokens."""
+    for number, source in enumerate(sources):
+        where = f"source {number} of the mixture" if len(sources) > 1 else "the data"
+        store = source.store
+        if store is not None and tokenizer is not None:
+            fingerprint = store.manifest["tokenizer_fingerprint"]
+            if fingerprint != tokenizer.fingerprint:
+                raise ValueError(
+                    f"{where} ({store!r}) was encoded by the tokenizer {fingerprint[:16]}, the model is for "
+                    f"{tokenizer.fingerprint[:16]}: the same id means another token; prepare the text anew "
+                    "with the model's tokenizer, or train a new model"
+                )
+        if vocab_size is None or source.num_tokens == 0:
+            continue
+        largest = int(source.core.max()) if store is None else store.vocab_size - 1
+        if largest >= vocab_size:
+            what = f"id {largest}" if store is None else f"ids up to {largest} by its tokenizer"
+            raise ValueError(
+                f"{where} has {what}, the model has {vocab_size} ids (0 to {vocab_size - 1}); make the model "
+                f"with vocab_size={largest + 1} or more"
             )
 
 

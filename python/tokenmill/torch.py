@@ -11,10 +11,9 @@ Needs `pip install tokenmill[torch]`.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -27,6 +26,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from tokenmill.ahead import ahead
 from tokenmill.layout import BoundaryLabels, Packing, Tail
 from tokenmill.sampling import Windows
 from tokenmill.tokens import check_bool, check_integer
@@ -57,21 +57,21 @@ class TorchBatch:
     cu_seqlens: Tensor | None = None
     max_seqlen: int | None = None
 
-    def for_transformers(self) -> dict[str, Tensor]:
+    def for_transformers(self) -> dict[str, Tensor | bool]:
         """The arguments for a causal language model of transformers: `model(**batch.for_transformers())`.
 
         Those models move `labels` one token ahead themselves; `shift_labels` says that this has been done.
-        From `position_ids`, where the loader has document masks, they see which tokens belong together.
+        From `position_ids`, where the loader has document masks, they see which tokens belong together, but
+        only where nothing is kept for generating: `use_cache` is False.
         """
-        return for_transformers(self.input_ids, self.labels, self.position_ids)
-
-
-def for_transformers(
-    input_ids: Tensor, labels: Tensor, position_ids: Tensor | None = None
-) -> dict[str, Tensor]:
-    """Inputs and labels one token ahead, under the names that models of transformers take them by."""
-    arguments = {"input_ids": input_ids, "labels": labels, "shift_labels": labels}
-    return arguments if position_ids is None else arguments | {"position_ids": position_ids}
+        arguments: dict[str, Tensor | bool] = {
+            "input_ids": self.input_ids,
+            "labels": self.labels,
+            "shift_labels": self.labels,
+        }
+        if self.position_ids is not None:
+            arguments |= {"position_ids": self.position_ids, "use_cache": False}
+        return arguments
 
 
 class TorchLoader:
@@ -101,39 +101,12 @@ class TorchLoader:
 
     def __iter__(self) -> Iterator[TorchBatch]:
         transfer = _CudaTransfer(self.device) if self.device.type == "cuda" else _Transfer(self.device)
-        loader = self.loader
-        if self.prefetch == 0:
-            end = loader.pass_end()
-            while (step := loader.step_at(loader.position, end)) is not None:
-                batch = transfer.receive(transfer.send(loader, step))
-                loader.position = step.after
-                yield batch
-            return
-        executor = ThreadPoolExecutor(1, thread_name_prefix="tokenmill-batches")
+        batches = ahead(self.loader, partial(transfer.send, self.loader), self.prefetch)
         try:
-            for step, made in self._ahead(lambda step: executor.submit(transfer.send, loader, step)):
-                batch = transfer.receive(made.result())
-                loader.position = step.after
-                yield batch
+            for batch in batches:
+                yield transfer.receive(batch)
         finally:
-            executor.shutdown(cancel_futures=True)
-
-    def _ahead(
-        self, start: Callable[[Step], Future[TorchBatch]]
-    ) -> Iterator[tuple[Step, Future[TorchBatch]]]:
-        """The steps from the position on, `prefetch` of them started before the first is waited for."""
-        position, end = self.loader.position, self.loader.pass_end()
-        started: deque[tuple[Step, Future[TorchBatch]]] = deque()
-        while True:
-            while len(started) < self.prefetch:
-                step = self.loader.step_at(position, end)
-                if step is None:
-                    break
-                started.append((step, start(step)))
-                position = step.after
-            if not started:
-                return
-            yield started.popleft()
+            batches.close()  # ends the thread at once where the loop is left
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch just taken: see `DataLoader.state_dict`."""
@@ -269,9 +242,6 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         items = []
         for pair in self.windows.__getitems__(indices):
             input_ids, labels = (torch.from_numpy(ids) for ids in pair)
-            items.append(
-                for_transformers(input_ids, labels)
-                if self.transformers
-                else {"input_ids": input_ids, "labels": labels}
-            )
+            item = {"input_ids": input_ids, "labels": labels}
+            items.append(item | {"shift_labels": labels} if self.transformers else item)
         return items

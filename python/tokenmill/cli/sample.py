@@ -1,4 +1,4 @@
-"""`tokenmill sample`: training windows of a token store, as text."""
+"""`tokenmill sample`: training windows of a token store, as text; one place explained; the ledger."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenmill.cli._common import json_option, print_json, token_text
+from tokenmill.cli._common import json_option, print_json, stacked, token_text
 
 if TYPE_CHECKING:
-    from tokenmill import DataLoader, TokenStore, Windows
+    from tokenmill import DataLoader, TokenStore
 
 # Wider pairs of inputs and targets are printed one below the other.
 SIDE_BY_SIDE = 100
 
+# What stands for padding, and for a target that is padding or masked.
+NOTHING = click.style("·", dim=True)
+# Between tokens of two documents; of one.
+EDGE, SAME = click.style("‖", fg="yellow", bold=True), "|"
+
 
 @dataclass(frozen=True)
 class Row:
-    """One window of one batch."""
+    """One window of one batch. Texts are None where there is padding or a masked label."""
 
     epoch: int
     batch: int
@@ -28,72 +33,130 @@ class Row:
     start: int
     input_ids: list[int]
     labels: list[int]
-    inputs: list[str]
-    targets: list[str]
+    document_ids: list[int]
+    inputs: list[str | None]
+    targets: list[str | None]
     origin: dict[str, Any] | None
+
+
+def parse_place(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int, int] | None:
+    """The numbers of STEP,ROW,COL."""
+    if value is None:
+        return None
+    try:
+        step, row, column = (int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not three numbers, such as 0,3,17") from None
+    return step, row, column
+
+
+layout_options = stacked(
+    click.option("--max-length", type=click.IntRange(min=1), required=True, help="Tokens in a window."),
+    click.option(
+        "--stride",
+        type=click.IntRange(min=1),
+        help="From one window's start to the next. Default: max-length.",
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Windows in a batch."
+    ),
+    click.option(
+        "--packing",
+        type=click.Choice(["concat", "document", "best_fit"]),
+        default="concat",
+        show_default=True,
+        help="Windows over all tokens, within documents, or whole documents packed into rows.",
+    ),
+    click.option(
+        "--tail",
+        type=click.Choice(["drop", "pad", "shift"]),
+        help="What becomes of tokens after the last full window. Default: drop; within documents: pad.",
+    ),
+    click.option(
+        "--boundary-labels",
+        type=click.Choice(["keep", "mask"]),
+        default="keep",
+        show_default=True,
+        help="Whether a document's first token is a target of the document before.",
+    ),
+    click.option("--shuffle/--no-shuffle", default=False, show_default=True, help="Windows in random order."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Which random order."),
+)
 
 
 @click.command("sample")
 @click.argument("path")
-@click.option("--max-length", type=click.IntRange(min=1), required=True, help="Tokens in a window.")
-@click.option(
-    "--stride", type=click.IntRange(min=1), help="From one window's start to the next. Default: max-length."
-)
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Windows in a batch."
-)
-@click.option("--shuffle/--no-shuffle", default=False, show_default=True, help="Windows in random order.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which random order.")
+@layout_options
 @click.option("--windows", type=click.IntRange(min=1), help="How many windows to show. Default: one batch.")
 @click.option("--origin", is_flag=True, help="Say where each window's text begins: input file and position.")
+@click.option(
+    "--explain",
+    metavar="STEP,ROW,COL",
+    callback=parse_place,
+    help="Trace one token of one batch, all counted from 0, to its file and byte.",
+)
+@click.option("--ledger", is_flag=True, help="Say what becomes of every token in an epoch.")
 @json_option
 def command(
     path: str,
-    max_length: int,
-    stride: int | None,
-    batch_size: int,
-    shuffle: bool,
-    seed: int,
     windows: int | None,
     origin: bool,
+    explain: tuple[int, int, int] | None,
+    ledger: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Show windows of the token store at PATH: the inputs and, one token ahead, the targets.
+
+    A double bar stands between documents, a dot for padding and for targets that are not learned.
 
     \b
     tokenmill sample corpus.tm --max-length 4 --stride 1
     tokenmill sample corpus.tm --max-length 256 --shuffle --seed 1 --windows 20 --origin
+    tokenmill sample corpus.tm --max-length 256 --packing best_fit --ledger
+    tokenmill sample corpus.tm --max-length 256 --shuffle --explain 1000,3,17
     """
-    from tokenmill import DataLoader, TokenStore, Windows
+    from tokenmill import DataLoader, TokenStore
 
+    if explain is not None and ledger:
+        raise click.UsageError("--explain and --ledger are two questions; ask one at a time")
     store = TokenStore.open(path)
-    loader = DataLoader(
-        store,
-        max_length=max_length,
-        stride=stride,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        drop_last=False,
-    )
-    every = Windows(store, max_length=max_length, stride=stride)
-    rows = list(islice(draw(store, loader, every, with_origin=origin), windows or batch_size))
+    loader = DataLoader(store, drop_last=False, document_mask=True, **options)
+    if explain is not None or ledger:
+        try:
+            answer: Any = loader.ledger() if explain is None else loader.explain(*explain)
+        except IndexError as error:
+            raise click.UsageError(str(error)) from None
+        if as_json:
+            print_json(asdict(answer))
+        else:
+            click.echo(answer)
+        return
+    count = loader.layout.plan.num_windows
+    rows = list(islice(draw(store, loader, with_origin=origin), windows or options["batch_size"]))
     if as_json:
-        print_json({"path": path, "windows_in_all": len(every), "windows": [asdict(row) for row in rows]})
+        print_json({"path": path, "windows_in_all": count, "windows": [asdict(row) for row in rows]})
     else:
         print_windows(rows)
         click.echo(
-            f"{len(rows):,} of {len(every):,} windows, {every.max_length} tokens each, stride {every.stride}"
+            f"{len(rows):,} of {count:,} windows, {loader.max_length} tokens each, stride {loader.stride}"
         )
 
 
-def draw(store: TokenStore, loader: DataLoader, windows: Windows, *, with_origin: bool) -> Iterator[Row]:
+def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterator[Row]:
     """The rows of the loader's batches, with the text of their tokens."""
     for batch in loader:
-        for number, input_ids, labels in zip(
-            batch.windows.tolist(), batch.input_ids.tolist(), batch.labels.tolist(), strict=True
+        assert batch.document_ids is not None  # the loader was made with document_mask
+        for number, input_ids, labels, document_ids in zip(
+            batch.windows.tolist(),
+            batch.input_ids.tolist(),
+            batch.labels.tolist(),
+            batch.document_ids.tolist(),
+            strict=True,
         ):
-            start = windows.start(number)
+            start = loader.layout.plan.parts(number)[0][0]
             yield Row(
                 epoch=batch.epoch,
                 batch=batch.step,
@@ -101,17 +164,38 @@ def draw(store: TokenStore, loader: DataLoader, windows: Windows, *, with_origin
                 start=start,
                 input_ids=input_ids,
                 labels=labels,
-                inputs=[token_text(store.tokenizer, token) for token in input_ids],
-                targets=[token_text(store.tokenizer, token) for token in labels],
+                document_ids=document_ids,
+                inputs=[
+                    None if document < 0 else token_text(store.tokenizer, token)
+                    for token, document in zip(input_ids, document_ids, strict=True)
+                ],
+                targets=[None if token < 0 else token_text(store.tokenizer, token) for token in labels],
                 origin=asdict(store.origin(start)) if with_origin else None,
             )
 
 
+def drawn(texts: list[str | None], document_ids: list[int]) -> str:
+    """The tokens of a window between bars."""
+    parts = []
+    for column, text in enumerate(texts):
+        if column:
+            same = document_ids[column] in (document_ids[column - 1], -1)
+            parts.append(SAME if same else EDGE)
+        parts.append(NOTHING if text is None else text)
+    return "".join(["[", *parts, "]"])
+
+
+def padded(text: str, width: int) -> str:
+    """`text` filled up to a width that does not count colours."""
+    return text + " " * (width - len(click.unstyle(text)))
+
+
 def print_windows(rows: list[Row]) -> None:
     """Inputs and targets side by side where they fit, batch by batch."""
-    cells = [(f"[{'|'.join(row.inputs)}]", f"[{'|'.join(row.targets)}]") for row in rows]
-    width = max((len(inputs) for inputs, _ in cells), default=0)
-    other = max((len(targets) for _, targets in cells), default=0)
+    # A target belongs to the document of its input, but where that is the document's last token.
+    cells = [(drawn(row.inputs, row.document_ids), drawn(row.targets, row.document_ids)) for row in rows]
+    width = max((len(click.unstyle(inputs)) for inputs, _ in cells), default=0)
+    other = max((len(click.unstyle(targets)) for _, targets in cells), default=0)
     beside = width + other <= SIDE_BY_SIDE
     batch = None
     for row, (inputs, targets) in zip(rows, cells, strict=True):
@@ -122,6 +206,6 @@ def print_windows(rows: list[Row]) -> None:
             "" if row.origin is None else "   {input}, {unit} {position:,} + {byte:,}".format(**row.origin)
         )
         if beside:
-            click.echo(f"{inputs:<{width}}   {targets:<{other}}{place}".rstrip())
+            click.echo(f"{padded(inputs, width)}   {padded(targets, other)}{place}".rstrip())
         else:
             click.echo(f"  window {row.window:,}{place}\n    inputs   {inputs}\n    targets  {targets}")
