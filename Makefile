@@ -17,7 +17,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode bench-train golden docs build clean
+.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode bench-train bench-sample golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,10 @@ bench-encode: $(STAMPS)/dev $(STAMPS)/extension  ## encoding against all peers, 
 
 bench-train: $(STAMPS)/dev $(STAMPS)/extension  ## training against all peers; make bench-train ARGS="--texts en=en.jsonl.zst"
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+bench-sample: $(STAMPS)/dev $(STAMPS)/extension  ## batches against other loaders, their environments in .bench, warm and cold
+	$(BIN)/python benchmarks/sample.py --cold --all $(ARGS)
+	$(BIN)/python benchmarks/sample_start.py
 
 golden: $(STAMPS)/dev $(STAMPS)/extension  ## compares with recorded results on large corpora: make golden CORPORA=folder
 	$(BIN)/python tests/golden/check.py $(CORPORA)

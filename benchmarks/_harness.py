@@ -22,11 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from _environments import python_of
 
 PEERS = ("tokenmill", "numpy", "tiktoken", "tokenizers", "rustbpe")
 SETUP = "setup"
@@ -58,6 +60,8 @@ class Benchmark:
     #: Writes what the contenders read into the folder; what it returns is printed and goes into the JSON.
     setup: Callable[[Path, argparse.Namespace], dict[str, Any]]
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    #: Contender → packages of an environment of its own. Others run in the one that runs this.
+    requirements: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +90,11 @@ def main(benchmark: Benchmark) -> None:
         _work(benchmark, options)
         return
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
-        input_ = _spawn(Path(folder), SETUP, "")
+        input_ = _spawn(benchmark, Path(folder), SETUP, "")
         report: dict[str, Any] = {"machine": machine(), "input": input_, "runs": options.runs, "cases": {}}
         print(f"{one_line(report['machine'])}\ninput: {one_line(input_)}\nmedians of {options.runs} runs")
         for title, contenders in benchmark.cases(options).items():
-            runs = _compare(Path(folder), title, list(contenders), options.runs)
+            runs = _compare(benchmark, Path(folder), title, list(contenders), options.runs)
             print(f"\n### {title}\n\n{table(runs, benchmark.unit)}", flush=True)
             report["cases"][title] = {name: _summary(runs[name]) for name in runs}
     if options.json:
@@ -108,12 +112,14 @@ def _parse(benchmark: Benchmark) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(folder: Path, title: str, names: Sequence[str], count: int) -> dict[str, list[Run]]:
+def _compare(
+    benchmark: Benchmark, folder: Path, title: str, names: Sequence[str], count: int
+) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {name: [] for name in names}
     wanted: dict[str, str] = {}
     for _ in range(count):
         for name in names:
-            run = Run(**_spawn(folder, title, name))
+            run = Run(**_spawn(benchmark, folder, title, name))
             wanted = wanted or run.digests
             problem = _difference(wanted, run.digests)
             if problem:
@@ -130,11 +136,14 @@ def _difference(wanted: Mapping[str, str], digests: Mapping[str, str]) -> str:
     return "" if shared else "made nothing that could be compared"
 
 
-def _spawn(folder: Path, title: str, name: str) -> dict[str, Any]:
+def _spawn(benchmark: Benchmark, folder: Path, title: str, name: str) -> dict[str, Any]:
     """Runs this script again as a worker, and reads the result that it leaves in the folder."""
-    command = [sys.executable, *sys.argv, "--worker", str(folder), title, name]
-    environment = os.environ | {"TOKENIZERS_PARALLELISM": "true"}
-    if subprocess.run(command, env=environment, check=False).returncode:
+    packages = benchmark.requirements.get(name, ())
+    environment = "".join(char if char.isalnum() else "-" for char in name)
+    python = python_of(environment, packages) if packages else sys.executable
+    command = [python, *sys.argv, "--worker", str(folder), title, name]
+    variables = os.environ | {"TOKENIZERS_PARALLELISM": "true"}
+    if subprocess.run(command, env=variables, check=False).returncode:
         raise SystemExit(f"{title} {name}: the process failed; its message is above")
     result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return result

@@ -1,130 +1,151 @@
-"""Shuffled training batches from tokens on disk, against gathering them with NumPy.
+"""Shuffled training batches from tokens on disk, against the loaders that people use.
 
-    python benchmarks/sample.py [--tokens N] [--rows R] [--max-length L] [--runs N] [--json OUT]
+    python benchmarks/sample.py [--peers NAME ...] [--tokens N] [--rows R] [--max-length L] [--runs N]
 
-One epoch of shuffled batches (32 x 1,024 by default) from a memory-mapped uint16 file of 100 million tokens
-in the page cache, as int64 inputs and labels. The others are given the starts of the windows, the same as
-ours, for nothing: what shuffling costs is in our time alone.
+Batches of 32 x 1,024 (by default) as int64 inputs and labels, in random order, from a file of 100 million
+uint16 ids: warm, with the file in the page cache and mapped, and cold, with the file dropped from it
+(Linux). Peers that have a format of their own get the same ids in it; converting is not measured. `memcpy`
+moves as many bytes as any loader must (2 read, 8 written a token) in blocks that do not fit the caches.
+Peers with packages of their own are installed under .bench on first use; without --peers only those are run
+that need none.
+
+A time counts only if the batches are windows of the file, labels are one token ahead, and no window comes
+twice (nanoGPT draws with replacement: for it only the labels are checked).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import _inputs
 from _harness import Benchmark, Load, Section, main
+from _sample_peers import FILE, PEERS, STORE_TOKENS, check, memory_map
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Ids = NDArray[np.int64]
-    Tokens = NDArray[np.uint16]
-    Starts = NDArray[np.int64]
-
-#: So many batches are compared.
-COMPARED = 200
+#: So many batches are checked.
+CHECKED = 40
+MEMCPY = "memcpy"
+#: Of the file, the parts that are measured cold: all formats would have to be dropped for the others.
+COLD = (
+    "tokenmill.DataLoader",
+    "NumPy, one indexing a batch",
+    "nanoGPT's get_batch",
+    "torch DataLoader, 0 workers",
+)
 
 
 def setup(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The ids, and a store of the first ones in documents of some 600."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    with (folder / "tokens.bin").open("wb") as file:
+    with (folder / FILE).open("wb") as file:
         for start in range(0, options.tokens, 10_000_000):
             count = min(10_000_000, options.tokens - start)
             random.integers(0, 50_257, count, dtype=np.uint16).tofile(file)
-    windows = np.concatenate([batch.windows for batch in loader(tokens(folder), options)])
-    np.save(folder / "starts.npy", windows.astype(np.int64) * options.max_length)
-    return {"tokens": options.tokens, "windows": len(windows)}
+    ids = np.fromfile(folder / FILE, np.uint16, STORE_TOKENS)
+    return {"tokens": options.tokens} | make_store(folder, ids)
 
 
-def tokens(folder: Path) -> Tokens:
+def make_store(folder: Path, data: Any) -> dict[str, Any]:
+    """The ids as a store, written as docs/format.md says, in one shard."""
+    import sys
+
     import numpy as np
 
-    return np.memmap(folder / "tokens.bin", np.uint16, "r")
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+    from reference.store_writer import write_store
+
+    cuts = np.cumsum(np.random.default_rng(1).integers(1, 1200, len(data) // 600 + 1))
+    ends = [*cuts[cuts < len(data)].tolist(), len(data)]
+    documents = [(data[a:b].tolist(), 0, a) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    inputs = [{"name": FILE, "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    write_store(
+        folder / "store.tm",
+        documents,
+        vocab_size=50_257,
+        inputs=inputs,
+        shard_tokens=2**40,
+        created_by="bench",
+    )
+    return {"documents": len(documents)}
 
 
-def loader(data: Tokens, options: argparse.Namespace) -> Any:
-    import tokenmill as tm
-
-    return tm.DataLoader(data, max_length=options.max_length, batch_size=options.rows, shuffle=True, seed=0)
-
-
-def numpy_gather(data: Tokens, starts: Starts, length: int) -> tuple[Ids, Ids]:
-    """One indexing for all rows: the fastest that we know in NumPy."""
+def memcpy(folder: Path, options: argparse.Namespace) -> Section:
     import numpy as np
 
-    rows = data[starts[:, None] + np.arange(length + 1)].astype(np.int64)
-    return rows[:, :-1], rows[:, 1:]
-
-
-def get_batch(data: Tokens, starts: Starts, length: int) -> tuple[Ids, Ids]:
-    """As nanoGPT's: a slice, a conversion and a stack for inputs and labels each."""
-    import numpy as np
-
-    inputs = np.stack([data[start : start + length].astype(np.int64) for start in starts])
-    labels = np.stack([data[start + 1 : start + 1 + length].astype(np.int64) for start in starts])
-    return inputs, labels
-
-
-def tokenmill(folder: Path, options: argparse.Namespace) -> Section:
-    data = tokens(folder)
-
-    def batches() -> Iterator[tuple[Ids, Ids]]:
-        return ((batch.input_ids, batch.labels) for batch in loader(data, options))
-
-    return section(data, batches, options)
-
-
-def peer(
-    gather: Callable[[Tokens, Starts, int], tuple[Ids, Ids]], folder: Path, options: argparse.Namespace
-) -> Section:
-    import numpy as np
-
-    data, starts = tokens(folder), np.load(folder / "starts.npy")
-
-    def batches() -> Iterator[tuple[Ids, Ids]]:
-        for first in range(0, len(starts), options.rows):
-            yield gather(data, starts[first : first + options.rows], options.max_length)
-
-    return section(data, batches, options)
-
-
-def section(
-    data: Tokens, batches: Callable[[], Iterable[tuple[Ids, Ids]]], options: argparse.Namespace
-) -> Section:
-    data.max()  # reads the file into the page cache, and maps its pages
+    tokens = 2_000 * options.rows * options.max_length
+    block = np.ones(64 << 20, np.uint8)
+    out = np.zeros_like(block)
+    times = tokens * 10 // 2 // len(block)  # each copy reads and writes a block
 
     def run() -> None:
-        for _ in batches():
-            pass
+        for _ in range(times):
+            np.copyto(out, block)
+
+    return Section(run=run, digests=lambda _: {"batches": EXPECTED}, amount=times * 2 * len(block) / 10 / 1e6)
+
+
+EXPECTED = "windows of the file, none twice"
+
+
+def contender(name: str, cold: bool, folder: Path, options: argparse.Namespace) -> Section:
+    peer = PEERS[name]
+    if cold:
+        drop(folder / FILE)
+    else:
+        memory_map(folder).max()  # reads the file into the page cache, and maps its pages
+    pairs = peer.open(folder, options)
+    taken: list[int] = []
+    ids = min(options.tokens, peer.tokens or options.tokens)
+    available = (ids - 1) // (options.max_length + peer.gap) // options.rows - 1
+    batches = min(peer.batches // (5 if cold else 1), available)
+
+    def run() -> None:
+        for pair in islice(pairs, batches):
+            taken.append(len(pair[0]))
+        if sum(taken) != batches * options.rows:
+            raise SystemExit(f"{name} made {sum(taken)} rows of {batches * options.rows}")
 
     def digests(_: None) -> dict[str, str]:
-        parts = (part.tobytes() for pair in islice(batches(), COMPARED) for part in pair)
-        return {f"the first {COMPARED} batches": _inputs.sha256(parts)}
+        return {"batches": check(peer.open(folder, options), folder, options, peer, CHECKED)}
 
-    per_batch = options.rows * options.max_length
-    windows = -(-(len(data) - options.max_length) // options.max_length)
-    return Section(run=run, digests=digests, amount=windows // options.rows * per_batch / 1e6)
+    return Section(run=run, digests=digests, amount=batches * options.rows * options.max_length / 1e6)
+
+
+def drop(path: Path) -> None:
+    """The file's pages out of the page cache."""
+    if not hasattr(os, "posix_fadvise"):
+        raise SystemExit("this system has no posix_fadvise; leave out --cold")
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def cases(options: argparse.Namespace) -> Mapping[str, Mapping[str, Load]]:
-    return {
-        f"batches of {options.rows} x {options.max_length:,}": {
-            "tokenmill.DataLoader": tokenmill,
-            "NumPy, one indexing a batch": partial(peer, numpy_gather),
-            "NumPy, as nanoGPT's get_batch": partial(peer, get_batch),
-        }
-    }
+    names = options.peers or [name for name, peer in PEERS.items() if options.all or not peer.requirements]
+    shape = f"batches of {options.rows} x {options.max_length:,}"
+    warm: dict[str, Load] = {name: partial(contender, name, False) for name in names}
+    found: dict[str, dict[str, Load]] = {f"{shape}, warm": warm | {MEMCPY: memcpy}}
+    if options.cold:
+        cold = {name: partial(contender, name, True) for name in names if name in COLD}
+        found[f"{shape}, cold"] = dict(cold)
+    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--peers", nargs="+", choices=list(PEERS), metavar="NAME", help=f"of: {', '.join(PEERS)}"
+    )
+    parser.add_argument("--all", action="store_true", help="those too that need packages of their own")
+    parser.add_argument("--cold", action="store_true", help="measure with a cold page cache, too")
     parser.add_argument(
         "--tokens", type=int, default=100_000_000, metavar="N", help="in the file (100000000)"
     )
@@ -135,6 +156,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 if __name__ == "__main__":
     main(
         Benchmark(
-            description=__doc__, unit="M tokens/s", cases=cases, setup=setup, add_arguments=add_arguments
+            description=__doc__,
+            unit="M tokens/s",
+            cases=cases,
+            setup=setup,
+            add_arguments=add_arguments,
+            requirements={name: peer.requirements for name, peer in PEERS.items()},
         )
     )
