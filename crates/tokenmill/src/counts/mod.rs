@@ -21,7 +21,7 @@ pub use counter::Counter;
 pub use file::Header;
 pub use merged::CountsFiles;
 
-use crate::documents::{BlockSource, for_each_group};
+use crate::documents::{BlockSource, Documents, for_each_group};
 use crate::error::{Error, Result};
 use crate::fs::write_atomically;
 use crate::monitor::Monitor;
@@ -38,6 +38,9 @@ use std::sync::{Mutex, PoisonError};
 /// Shards: few enough that the batches on their way to them stay in the L2 cache, many enough that threads seldom
 /// wait for each other.
 const SHARDS: usize = 32;
+
+/// Texts that are longer are counted by several threads, in parts of about this many bytes.
+const PART_BYTES: usize = 1 << 20;
 
 /// What is called with a piece and how often it occurs. An error of its ends the work.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], u64) -> Result<()>;
@@ -71,41 +74,91 @@ pub struct PieceCounts {
     runs: Runs,
 }
 
-/// Cuts every document with `cut(text, counter)`, which hands the pieces on to the counter. The result depends on the
-/// documents alone, not on their order, the number of threads or the budget.
+/// How text is cut into pieces.
+pub trait Cut: Sync {
+    /// Counts the pieces of a text.
+    fn count(&self, text: &str, counter: &mut Counter<'_>) -> Result<()>;
+    /// A position behind `from` where `text` can be divided: its parts have the pieces of the whole. `None`: unknown.
+    fn next_cut(&self, text: &str, from: usize) -> Option<usize>;
+}
+
+/// Counts the pieces of every document. The result depends on the documents alone, not on their order, the number of
+/// threads or the budget.
 pub fn count_pieces(
     source: &mut dyn BlockSource,
-    cut: impl Fn(&str, &mut Counter<'_>) -> Result<()> + Sync,
+    cut: &dyn Cut,
     budget: &Budget,
     monitor: &dyn Monitor,
 ) -> Result<PieceCounts> {
     let pool = threads::pool()?;
     let shared = Shared::new();
     let mut runs = Runs::new(&budget.folder);
-    let counters: Vec<Mutex<Counter<'_>>> =
-        (0..pool.current_num_threads()).map(|_| Mutex::new(Counter::new(&shared))).collect();
+    let counters = Counters::new(&shared, pool.current_num_threads());
+    // Hashing is half of what the reading thread would do.
+    source.skip_inputs();
     for_each_group(source, "counting", monitor, |group| {
         pool.install(|| {
+            let large = Mutex::new(Vec::new());
             group.into_par_iter().try_for_each(|block| {
-                let own = &counters[rayon::current_thread_index().unwrap_or(0)];
-                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-                block.parse()?.iter().try_for_each(|text| cut(text, &mut own))
-            })
+                let documents = block.parse()?;
+                if documents.text.len() > 2 * PART_BYTES {
+                    large.lock().unwrap_or_else(PoisonError::into_inner).push(documents);
+                    return Ok(());
+                }
+                counters.with_own(|own| documents.iter().try_for_each(|text| cut.count(text, own)))
+            })?;
+            let large = large.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let parts: Vec<&str> = large.iter().flat_map(Documents::iter).flat_map(|text| parts(text, cut)).collect();
+            parts.into_par_iter().try_for_each(|part| counters.with_own(|own| cut.count(part, own)))
         })?;
         if budget.bytes.is_some_and(|most| shared.memory() > most) {
             spill(&shared.take(), &mut runs)?;
         }
         Ok(())
     })?;
-    for counter in counters {
-        counter.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
-    }
+    counters.finish();
     let mut shards = shared.take();
     if !runs.is_empty() {
         spill(&shards, &mut runs)?;
         shards.clear();
     }
     Ok(PieceCounts { shards, runs })
+}
+
+/// Divides a text that one thread would be long busy with, while others wait.
+fn parts<'a>(text: &'a str, cut: &dyn Cut) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.len() > 2 * PART_BYTES
+        && let Some(end) = cut.next_cut(rest, PART_BYTES)
+    {
+        let (part, behind) = rest.split_at(end);
+        parts.push(part);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
+}
+
+/// A counter for each thread of the pool.
+struct Counters<'a>(Vec<Mutex<Counter<'a>>>);
+
+impl<'a> Counters<'a> {
+    fn new(shared: &'a Shared, threads: usize) -> Counters<'a> {
+        Counters((0..threads).map(|_| Mutex::new(Counter::new(shared))).collect())
+    }
+
+    /// Runs `work`, which must not wait for other threads, with the counter of this one.
+    fn with_own<T>(&self, work: impl FnOnce(&mut Counter<'a>) -> T) -> T {
+        let own = &self.0[rayon::current_thread_index().unwrap_or(0)];
+        work(&mut own.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn finish(self) {
+        for counter in self.0 {
+            counter.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+        }
+    }
 }
 
 fn spill(shards: &[Shard], runs: &mut Runs) -> Result<()> {

@@ -10,13 +10,21 @@ use std::collections::BTreeMap;
 type Listed = Vec<(Vec<u8>, u64)>;
 
 /// Every `|` ends a piece and belongs to it.
-fn cut(text: &str, counter: &mut Counter<'_>) -> Result<()> {
-    let mut ends: Vec<usize> = text.match_indices('|').map(|(at, _)| at + 1).collect();
-    if ends.last().copied().unwrap_or(0) < text.len() {
-        ends.push(text.len());
+struct Bars;
+
+impl Cut for Bars {
+    fn count(&self, text: &str, counter: &mut Counter<'_>) -> Result<()> {
+        let mut ends: Vec<usize> = text.match_indices('|').map(|(at, _)| at + 1).collect();
+        if ends.last().copied().unwrap_or(0) < text.len() {
+            ends.push(text.len());
+        }
+        counter.add_all(text.as_bytes(), 0, &ends);
+        Ok(())
     }
-    counter.add_all(text.as_bytes(), 0, &ends);
-    Ok(())
+
+    fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
+        text[from..].find('|').map(|at| from + at + 1)
+    }
 }
 
 fn count(text: &str, bytes: Option<u64>) -> PieceCounts {
@@ -25,7 +33,7 @@ fn count(text: &str, bytes: Option<u64>) -> PieceCounts {
     std::fs::write(&path, text).unwrap();
     let options = FileOptions { separator: Some("\n".into()), ..FileOptions::default() };
     let mut source = FileSource::new(&[path], options).unwrap();
-    count_pieces(&mut source, cut, &Budget { bytes, ..Budget::default() }, &()).unwrap()
+    count_pieces(&mut source, &Bars, &Budget { bytes, ..Budget::default() }, &()).unwrap()
 }
 
 fn expected(text: &str) -> Listed {
@@ -141,6 +149,19 @@ fn files(all: &[Vec<u8>]) -> (tempfile::TempDir, Vec<PathBuf>) {
         std::fs::write(path, bytes).unwrap();
     }
     (folder, paths)
+}
+
+/// Parts of it, of a text with nowhere to cut it, and small texts beside them.
+#[test]
+fn one_large_text_counts_as_small_ones_do() {
+    let large: String = (0..700_000u64).map(|number| format!("{}|", number * 7919 % 5003)).collect();
+    assert!(large.len() > 3 * PART_BYTES);
+    let uncut = "x".repeat(3 * PART_BYTES);
+    let text = ["a|b|", &large, "b|c", &uncut, &large].join("\n");
+    assert!(parts(&large, &Bars).len() > 2);
+    assert_eq!(parts(&large, &Bars).concat(), large);
+    assert_eq!(parts(&uncut, &Bars), [&uncut]);
+    assert_eq!(unordered(&count(&text, None)), expected(&text));
 }
 
 #[test]

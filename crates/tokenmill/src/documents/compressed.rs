@@ -62,34 +62,36 @@ impl Compression {
     }
 }
 
-/// A reader that counts and hashes what passes.
+/// A reader that counts what passes, and hashes it if asked to.
 pub(super) struct Hashed<'a> {
     inner: Box<dyn Read>,
-    sha256: Sha256,
+    sha256: Option<Sha256>,
     /// Outside, so that it can be read while a decompressor borrows this reader.
     count: &'a Cell<u64>,
 }
 
 impl<'a> Hashed<'a> {
     /// Opens a file; `None` is standard input. `count` is increased by what is read.
-    pub(super) fn open(path: Option<&Path>, count: &'a Cell<u64>) -> io::Result<Hashed<'a>> {
+    pub(super) fn open(path: Option<&Path>, hash: bool, count: &'a Cell<u64>) -> io::Result<Hashed<'a>> {
         let inner: Box<dyn Read> = match path {
             Some(path) => Box::new(std::fs::File::open(path)?),
             None => Box::new(io::stdin().lock()),
         };
-        Ok(Hashed { inner, sha256: Sha256::new(), count })
+        Ok(Hashed { inner, sha256: hash.then(Sha256::new), count })
     }
 
-    /// The SHA-256 of all bytes read.
-    pub(super) fn finish(self) -> String {
-        to_hex(&self.sha256.finalize())
+    /// The SHA-256 of all bytes read, if it was asked for.
+    pub(super) fn finish(self) -> Option<String> {
+        self.sha256.map(|sha256| to_hex(&sha256.finalize()))
     }
 }
 
 impl Read for Hashed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.sha256.update(&buffer[..read]);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(&buffer[..read]);
+        }
         self.count.set(self.count.get() + read as u64);
         Ok(read)
     }

@@ -71,6 +71,8 @@ fn lower_name(path: &Path) -> String {
 pub struct FileSource {
     inputs: Arc<[Input]>,
     block_bytes: usize,
+    /// Whether files are hashed and recorded.
+    hash: bool,
     /// `None` until the first block is asked for.
     queue: Option<Arc<Queue<Message>>>,
     finished: bool,
@@ -93,7 +95,7 @@ enum Message {
     /// A block, and the bytes read off the disk so far.
     Block(Block, u64),
     /// A file has been read to its end.
-    End(InputRecord, u64),
+    End(Option<InputRecord>, u64),
     /// All files have.
     Done,
     Failed(Error),
@@ -139,6 +141,7 @@ impl FileSource {
         Ok(FileSource {
             inputs: inputs.into(),
             block_bytes,
+            hash: true,
             queue: None,
             finished: false,
             total,
@@ -153,10 +156,11 @@ impl FileSource {
             return Ok(Arc::clone(queue));
         }
         let queue = Arc::new(Queue::new(AHEAD_BYTES));
-        let (inputs, sender, block_bytes) = (Arc::clone(&self.inputs), Arc::clone(&queue), self.block_bytes);
+        let (inputs, sender) = (Arc::clone(&self.inputs), Arc::clone(&queue));
+        let (block_bytes, hash) = (self.block_bytes, self.hash);
         std::thread::Builder::new()
             .name("tokenmill-reader".into())
-            .spawn(move || read_ahead(&inputs, &sender, block_bytes))
+            .spawn(move || read_ahead(&inputs, &sender, block_bytes, hash))
             .map_err(|error| Error::value(format!("cannot start the thread that reads files: {error}")))?;
         Ok(Arc::clone(self.queue.insert(queue)))
     }
@@ -186,7 +190,7 @@ impl BlockSource for FileSource {
                 }
                 Some(Message::End(record, read)) => {
                     self.read = read;
-                    self.records.push(record);
+                    self.records.extend(record);
                 }
                 Some(Message::Failed(error)) => return Err(error),
                 Some(Message::Done) => {
@@ -211,6 +215,10 @@ impl BlockSource for FileSource {
     fn inputs(&self) -> Vec<InputRecord> {
         self.records.clone()
     }
+
+    fn skip_inputs(&mut self) {
+        self.hash = false;
+    }
 }
 
 impl Drop for FileSource {
@@ -223,7 +231,7 @@ impl Drop for FileSource {
 }
 
 /// The body of the reading thread.
-fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize) {
+fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize, hash: bool) {
     /// Wakes the consumer even if this thread panics.
     struct CloseAtEnd<'a>(&'a Queue<Message>);
     impl Drop for CloseAtEnd<'_> {
@@ -234,7 +242,7 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize) {
     let _close = CloseAtEnd(queue);
     let read = Cell::new(0);
     for input in inputs {
-        match read_input(input, &read, queue, block_bytes) {
+        match read_input(input, &read, queue, block_bytes, hash) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -247,13 +255,13 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize) {
 }
 
 /// Reads one file into the queue; `false` when nobody wants more.
-fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, block_bytes: usize) -> Result<bool> {
+fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, block_bytes: usize, hash: bool) -> Result<bool> {
     let before = read.get();
     let path = input.path.as_deref();
     let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes);
     let failed = |error, cutter: &Cutter| input.failed(error, read.get() - before, cutter.reached());
 
-    let mut raw = Hashed::open(path, read).map_err(|error| failed(error, &cutter))?;
+    let mut raw = Hashed::open(path, hash, read).map_err(|error| failed(error, &cutter))?;
     let mut bytes = input.compression.decode(&mut raw).map_err(|error| failed(error, &cutter))?;
     loop {
         match cutter.next(&mut bytes) {
@@ -268,12 +276,12 @@ fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, block_byt
         }
     }
     drop(bytes);
-    let record = InputRecord {
+    let record = raw.finish().map(|sha256| InputRecord {
         name: input.name.to_string(),
         position: PositionUnit::Byte,
         bytes: read.get() - before,
-        sha256: raw.finish(),
-    };
+        sha256,
+    });
     Ok(queue.push(Message::End(record, read.get()), MESSAGE_BYTES))
 }
 

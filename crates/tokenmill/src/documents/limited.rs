@@ -35,4 +35,8 @@ impl BlockSource for Limited<'_> {
     fn inputs(&self) -> Vec<InputRecord> {
         self.inner.inputs()
     }
+
+    fn skip_inputs(&mut self) {
+        self.inner.skip_inputs();
+    }
 }

@@ -68,6 +68,8 @@ pub trait BlockSource {
     fn total_bytes(&self) -> Option<u64>;
     /// The inputs that have been read to their end. All of them once `next_block` has returned `None`.
     fn inputs(&self) -> Vec<InputRecord>;
+    /// Nobody will ask for `inputs`, so that nothing need be hashed. To be called before the first block.
+    fn skip_inputs(&mut self) {}
 }
 
 /// Blocks are handed on in groups of about this many bytes: work for all threads, yet short enough

@@ -173,7 +173,7 @@ impl Tokenizer {
     fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
         match &self.model {
             Model::Bpe(bpe) => bpe.pattern().next_cut(text, from),
-            Model::Word(word) => word.next_cut(text, from),
+            Model::Word(word) => word.cutter().next_cut(text, from),
         }
     }
 
@@ -181,7 +181,7 @@ impl Tokenizer {
     pub(super) fn last_cut(&self, text: &str, from: usize, to: usize) -> Option<usize> {
         match &self.model {
             Model::Bpe(bpe) => bpe.pattern().last_cut(text, from, to),
-            Model::Word(word) => word.last_cut(text, from, to),
+            Model::Word(word) => word.cutter().last_cut(text, from, to),
         }
     }
 }

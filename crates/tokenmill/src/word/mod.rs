@@ -58,16 +58,21 @@ impl WordSplit {
 
 /// A [`WordSplit`] ready for use.
 #[derive(Debug)]
-pub(crate) struct WordCutter(RegexSplitter);
+pub(crate) struct WordCutter {
+    splitter: RegexSplitter,
+    /// Whether a word ends wherever there is white space.
+    ends_at_space: bool,
+}
 
 impl WordCutter {
     pub(crate) fn new(split: &WordSplit) -> Result<WordCutter> {
-        Ok(WordCutter(RegexSplitter::new(split.regex())?))
+        let ends_at_space = !matches!(split, WordSplit::Regex(_));
+        Ok(WordCutter { splitter: RegexSplitter::new(split.regex())?, ends_at_space })
     }
 
     /// Calls `word` with the byte range of each word.
     pub(crate) fn cut(&self, text: &str, mut word: impl FnMut(Range<usize>)) -> Result<()> {
-        let mut pieces = self.0.pieces(text);
+        let mut pieces = self.splitter.pieces(text);
         let mut begin = 0;
         while let Some(end) = pieces.next_end()? {
             let part = &text[begin..end];
@@ -80,6 +85,23 @@ impl WordCutter {
             begin = end;
         }
         Ok(())
+    }
+
+    /// The first position behind `from` where `text` can be cut and its parts taken one by one: behind white space, as
+    /// no delimiter of ours goes on there, and what white space comes to is nothing. `None` for a regular expression.
+    pub(crate) fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
+        self.ends_at_space.then_some(())?;
+        let from = floor(text, from);
+        let found = text[from..].char_indices().find(|(_, character)| character.is_whitespace());
+        found.map(|(start, character)| from + start + character.len_utf8())
+    }
+
+    /// The last such position behind `from` and not behind `to`.
+    pub(crate) fn last_cut(&self, text: &str, from: usize, to: usize) -> Option<usize> {
+        self.ends_at_space.then_some(())?;
+        let (from, to) = (floor(text, from), floor(text, to));
+        let found = text[from..to].char_indices().rev().find(|(_, character)| character.is_whitespace());
+        found.map(|(start, character)| from + start + character.len_utf8())
     }
 }
 
@@ -107,25 +129,9 @@ impl WordModel {
         &self.split
     }
 
-    /// The first position behind `from` where `text` can be cut and its parts encoded one by one: behind white space, as
-    /// no delimiter of ours goes on there, and what white space comes to is nothing. `None` for a regular expression.
-    pub(crate) fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
-        self.may_cut().then_some(())?;
-        let from = floor(text, from);
-        let found = text[from..].char_indices().find(|(_, character)| character.is_whitespace());
-        found.map(|(start, character)| from + start + character.len_utf8())
-    }
-
-    /// The last such position behind `from` and not behind `to`.
-    pub(crate) fn last_cut(&self, text: &str, from: usize, to: usize) -> Option<usize> {
-        self.may_cut().then_some(())?;
-        let (from, to) = (floor(text, from), floor(text, to));
-        let found = text[from..to].char_indices().rev().find(|(_, character)| character.is_whitespace());
-        found.map(|(start, character)| from + start + character.len_utf8())
-    }
-
-    fn may_cut(&self) -> bool {
-        !matches!(self.split, WordSplit::Regex(_))
+    /// What cuts text.
+    pub(crate) fn cutter(&self) -> &WordCutter {
+        &self.cutter
     }
 
     /// The words.

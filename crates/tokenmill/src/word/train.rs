@@ -1,7 +1,7 @@
 //! Training a word vocabulary: which words get an id.
 
 use super::{WordCutter, WordModel, WordSplit};
-use crate::counts::{Budget, Counter, count_pieces};
+use crate::counts::{Budget, Counter, Cut, count_pieces};
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -31,9 +31,8 @@ pub fn train(
     monitor: &dyn Monitor,
 ) -> Result<(WordModel, Vec<SpecialToken>)> {
     let cutter = WordCutter::new(&options.split)?;
-    let cut = |text: &str, counter: &mut Counter<'_>| cutter.cut(text, |word| counter.add(text[word].as_bytes()));
     let mut words: Vec<(Box<[u8]>, u64)> = Vec::new();
-    count_pieces(source, cut, &Budget::default(), monitor)?.each_sorted(&mut |word, count| {
+    count_pieces(source, &cutter, &Budget::default(), monitor)?.each_sorted(&mut |word, count| {
         words.push((word.into(), count));
         Ok(())
     })?;
@@ -66,4 +65,14 @@ pub fn train(
     };
     let vocab = Vocab::new((0..).zip(words.into_iter().map(|(word, _)| word.into_vec())).collect())?;
     Ok((WordModel::new(options.split.clone(), vocab, unknown)?, specials))
+}
+
+impl Cut for WordCutter {
+    fn count(&self, text: &str, counter: &mut Counter<'_>) -> Result<()> {
+        self.cut(text, |word| counter.add(text[word].as_bytes()))
+    }
+
+    fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
+        WordCutter::next_cut(self, text, from)
+    }
 }

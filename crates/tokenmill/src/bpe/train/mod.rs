@@ -19,7 +19,7 @@ mod tests;
 
 use super::merge::{MergeBuffers, merge};
 use super::{BpeModel, Merge};
-use crate::counts::{Budget, Counter, PieceCounts, Pieces, count_pieces};
+use crate::counts::{Budget, Counter, Cut, PieceCounts, Pieces, count_pieces};
 use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
@@ -114,19 +114,24 @@ pub fn count(
     budget: &Budget,
     monitor: &dyn Monitor,
 ) -> Result<PieceCounts> {
-    count_pieces(source, |text, counter| cut(pattern, text, counter), budget, monitor)
+    count_pieces(source, pattern, budget, monitor)
 }
 
-/// Counts the pieces of a text.
-fn cut(pattern: &Pattern, text: &str, counter: &mut Counter<'_>) -> Result<()> {
-    let mut cutter = pattern.cutter(text);
-    let mut ends = Ends::new();
-    let mut start = 0;
-    while cutter.fill(&mut ends)? {
-        counter.add_all(text.as_bytes(), start, ends.as_slice());
-        start = ends.as_slice().last().copied().unwrap_or(start);
+impl Cut for Pattern {
+    fn count(&self, text: &str, counter: &mut Counter<'_>) -> Result<()> {
+        let mut cutter = self.cutter(text);
+        let mut ends = Ends::new();
+        let mut start = 0;
+        while cutter.fill(&mut ends)? {
+            counter.add_all(text.as_bytes(), start, ends.as_slice());
+            start = ends.as_slice().last().copied().unwrap_or(start);
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
+        Pattern::next_cut(self, text, from)
+    }
 }
 
 /// What one merge did.
