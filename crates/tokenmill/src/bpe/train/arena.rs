@@ -169,6 +169,11 @@ impl<S: Slot> Arena<S> {
         self.num_pairs
     }
 
+    /// Slots in all.
+    pub(super) fn num_slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// One more than the highest id.
     pub(super) fn ids(&self) -> usize {
         self.lengths.len()

@@ -10,7 +10,7 @@
 
 use super::arena::{Arena, Place, Slot};
 use super::neighbours::Neighbours;
-use super::pairs::{Pair, PairTable};
+use super::pairs::{Bounds, Pair, PairTable};
 use crate::error::Result;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +27,7 @@ pub(super) fn first_floor(num_pairs: u64, room: u32) -> u64 {
 }
 
 /// Each next floor is lower by this factor.
-const LOWER: u64 = 16;
+const LOWER: u64 = 4;
 
 pub(super) struct Learner<'a, S> {
     arena: Arena<S>,
@@ -104,15 +104,19 @@ impl<'a, S: Slot> Learner<'a, S> {
 
     /// Counts all pairs, and notes the places of those that reach the floor.
     fn count_all(&mut self) -> Result<()> {
+        let bounds = self.bounds()?;
+        let (arena, floor, most) = (&self.arena, self.floor, self.most_bytes);
+        let may_reach = |pair| bounds.as_ref().is_none_or(|bounds| bounds.may_reach(pair, floor));
         let pairs = &mut self.pairs;
         *pairs = PairTable::with_room_for(0);
-        self.arena.for_each_pair(self.tick, |_, pair, weight| {
-            let found = pairs.entry(pair);
-            found.count += weight;
-            found.places += 1;
+        arena.for_each_pair(self.tick, |_, pair, weight| {
+            if may_reach(pair) {
+                let found = pairs.entry(pair);
+                found.count += weight;
+                found.places += 1;
+            }
         })?;
-        let (arena, most) = (&self.arena, self.most_bytes);
-        pairs.retain(|found| found.count >= self.floor && arena.fits(found.pair, most));
+        pairs.retain(|found| found.count >= floor && arena.fits(found.pair, most));
         let mut total = 0;
         for found in pairs.iter_mut() {
             found.start = total;
@@ -122,14 +126,28 @@ impl<'a, S: Slot> Learner<'a, S> {
         let places = &mut self.places;
         places.clear();
         places.resize(total, 0);
-        self.arena.for_each_pair(self.tick, |place, pair, _| {
-            if let Some(found) = pairs.get(pair) {
+        arena.for_each_pair(self.tick, |place, pair, _| {
+            if may_reach(pair)
+                && let Some(found) = pairs.get(pair)
+            {
                 places[found.start + found.places as usize] = place;
                 found.places += 1;
             }
         })?;
         self.queue = pairs.iter().map(|found| (found.count, Reverse(found.pair))).collect();
         Ok(())
+    }
+
+    /// Bounds for the counts of pairs, where most pairs are rare: a table of all pairs of 50,000 tokens in 89 MB of
+    /// English would take 128 MiB, and most of them occur once.
+    fn bounds(&self) -> Result<Option<Bounds>> {
+        let slots = self.arena.num_slots();
+        if self.arena.ids().saturating_pow(2) < slots {
+            return Ok(None);
+        }
+        let mut bounds = Bounds::for_pairs(slots / 2);
+        self.arena.for_each_pair(self.tick, |_, pair, weight| bounds.add(pair, weight))?;
+        Ok(Some(bounds))
     }
 
     /// Replaces the pair by `made` wherever it occurs. `new`: the token is; else it existed, and pairs with it may have

@@ -25,6 +25,12 @@ impl Pair {
     pub(super) fn right(self) -> u32 {
         self.0 as u32
     }
+
+    /// The high bits are good ones.
+    #[inline(always)]
+    fn hash(self) -> u64 {
+        folded_multiply(self.0 ^ 0x9E37_79B9_7F4A_7C15, 0xD6E8_FEB8_6659_FD93)
+    }
 }
 
 /// What is known of a pair.
@@ -58,7 +64,7 @@ impl PairTable {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "shifted below the length")]
     fn home(&self, pair: Pair) -> usize {
-        (folded_multiply(pair.0 ^ 0x9E37_79B9_7F4A_7C15, 0xD6E8_FEB8_6659_FD93) >> self.shift) as usize
+        (pair.hash() >> self.shift) as usize
     }
 
     #[inline(always)]
@@ -123,5 +129,40 @@ impl PairTable {
             other.taken += 1;
         }
         *self = other;
+    }
+}
+
+/// Upper bounds for the counts of pairs in little memory: what all pairs come to that share a number.
+pub(super) struct Bounds {
+    sums: Vec<u32>,
+    shift: u32,
+}
+
+impl Bounds {
+    /// At most 16 MiB.
+    const MOST: usize = 1 << 22;
+
+    pub(super) fn for_pairs(pairs: usize) -> Bounds {
+        let size = pairs.clamp(2, Bounds::MOST).next_power_of_two();
+        Bounds { sums: vec![0; size], shift: 64 - size.trailing_zeros() }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "shifted below the length")]
+    fn place(&self, pair: Pair) -> usize {
+        (pair.hash() >> self.shift) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&mut self, pair: Pair, count: u64) {
+        let place = self.place(pair);
+        self.sums[place] = self.sums[place].saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Whether the pair may occur so often.
+    #[inline(always)]
+    pub(super) fn may_reach(&self, pair: Pair, count: u64) -> bool {
+        let sum = self.sums[self.place(pair)];
+        sum == u32::MAX || u64::from(sum) >= count
     }
 }
