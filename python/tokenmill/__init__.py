@@ -21,6 +21,7 @@ from tokenmill.ledger import Ledger
 from tokenmill.loader import Batch, DataLoader
 from tokenmill.mixture import Mixture
 from tokenmill.prepare import prepare
+from tokenmill.report import report_tokenizer
 from tokenmill.sampling import Windows
 from tokenmill.store import Origin, Report, TokenStore
 from tokenmill.tokenizer import Tokenizer
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "count_words",
     "prepare",
+    "report_tokenizer",
     "train_bpe",
     "train_word",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "Mixture",
     "Plan",
     "Source",
+    "Steps",
     "Store",
     "StoreError",
     "Tokenizer",
@@ -81,7 +82,13 @@ class Counts:
     def totals(self) -> tuple[int, list[int]]: ...
     def save(self, path: str) -> None: ...
 
-# Tokenizers; tokens before the first merge; by merge: ids so far, count of its pair, tokens; long pieces
+@final
+class Steps:
+    def vocab_sizes(self) -> NDArray[np.uint32]: ...
+    def counts(self) -> NDArray[np.uint64]: ...
+    def tokens(self) -> NDArray[np.uint64]: ...
+
+# Tokenizers; tokens before the first merge; what each merge did; long pieces
 def train_bpe(
     data: Source | Counts,
     *,
@@ -98,7 +105,7 @@ def train_bpe(
 ) -> tuple[
     list[Tokenizer],
     int,
-    tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]],
+    Steps,
     list[tuple[int, bytes]],
 ]: ...
 

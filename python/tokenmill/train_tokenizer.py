@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -36,14 +36,8 @@ WORD_SPECIALS = ("[BOS]", "[EOS]", "[PAD]", "[UNK]")
 DEFAULT_PATTERN = "gpt4"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class Curve:
     """What each merge of a training did: how well each smaller vocabulary would compress the corpus.
-
-    vocab_sizes: uint32 [merges]: ids up to this merge, special tokens included.
-    counts: uint64 [merges]: how often the merged pair occurred.
-    tokens: uint64 [merges]: tokens of the corpus after the merge.
-    num_bytes: bytes of the corpus: its tokens before the first merge (if it did not extend a tokenizer).
 
     >>> import tokenmill as tm
     >>> curve = tm.train_bpe(tm.Documents.from_texts(["aaabdaaabac"]), vocab_size=260, min_frequency=1).curve
@@ -51,10 +45,25 @@ class Curve:
     ([258, 259, 260], [4, 2, 2], [9, 7, 5], 11)
     """
 
-    vocab_sizes: npt.NDArray[np.uint32]
-    counts: npt.NDArray[np.uint64]
-    tokens: npt.NDArray[np.uint64]
-    num_bytes: int
+    def __init__(self, steps: _core.Steps, num_bytes: int) -> None:
+        self._steps = steps
+        #: Bytes of the corpus: its tokens before the first merge (if it did not extend a tokenizer).
+        self.num_bytes = num_bytes
+
+    @cached_property
+    def vocab_sizes(self) -> npt.NDArray[np.uint32]:
+        """`uint32[merges]`: ids up to this merge, special tokens included."""
+        return self._steps.vocab_sizes()
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """`uint64[merges]`: how often the merged pair occurred."""
+        return self._steps.counts()
+
+    @cached_property
+    def tokens(self) -> npt.NDArray[np.uint64]:
+        """`uint64[merges]`: tokens of the corpus after the merge."""
+        return self._steps.tokens()
 
 
 @overload
@@ -157,7 +166,7 @@ def train_bpe(
         data = count_in_parts(
             Documents.of(data), Path(checkpoint), pattern=pattern, max_memory=max_memory, progress=progress
         )
-    cores, num_bytes, (vocab_sizes, counts, tokens), long_pieces = _core.train_bpe(
+    cores, num_bytes, steps, long_pieces = _core.train_bpe(
         data._core if isinstance(data, Counts) else Documents.of(data)._source(),
         vocab_sizes=sizes,
         pattern=pattern,
@@ -171,7 +180,7 @@ def train_bpe(
         progress=progress,
     )
     warn_of(long_pieces, pattern)
-    curve = Curve(vocab_sizes=vocab_sizes, counts=counts, tokens=tokens, num_bytes=num_bytes)
+    curve = Curve(steps, num_bytes)
     trained = [Tokenizer(core) for core in cores]
     for tokenizer in trained:
         tokenizer.curve = curve

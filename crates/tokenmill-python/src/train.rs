@@ -108,11 +108,30 @@ enum Input {
     Counts(counts::CountsFiles),
 }
 
-/// For each merge: ids so far, how often the pair occurred, tokens of the corpus afterwards.
-type Steps<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u64>>);
+/// What each merge did. Arrays are made when they are asked for: importing numpy takes longer than many a training.
+#[pyclass(frozen, module = "tokenmill._core")]
+struct Steps(Vec<train::Step>);
+
+#[pymethods]
+impl Steps {
+    /// Ids up to each merge.
+    fn vocab_sizes<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        self.0.iter().map(|step| step.vocab_size).collect::<Vec<_>>().into_pyarray(py)
+    }
+
+    /// How often each pair occurred.
+    fn counts<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        self.0.iter().map(|step| step.count).collect::<Vec<_>>().into_pyarray(py)
+    }
+
+    /// Tokens of the corpus after each merge.
+    fn tokens<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        self.0.iter().map(|step| step.tokens).collect::<Vec<_>>().into_pyarray(py)
+    }
+}
 
 /// Tokenizers of the sizes asked for; tokens before the first merge; the merges; long pieces.
-type Trained<'py> = (Vec<Tokenizer>, u64, Steps<'py>, Vec<(usize, Vec<u8>)>);
+type Trained = (Vec<Tokenizer>, u64, Steps, Vec<(usize, Vec<u8>)>);
 
 #[pyfunction]
 #[pyo3(signature = (
@@ -120,20 +139,20 @@ type Trained<'py> = (Vec<Tokenizer>, u64, Steps<'py>, Vec<(usize, Vec<u8>)>);
     progress
 ))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
-fn train_bpe<'py>(
-    py: Python<'py>,
-    data: Data<'py>,
+fn train_bpe(
+    py: Python<'_>,
+    data: Data<'_>,
     vocab_sizes: Vec<u32>,
     pattern: &str,
     special_tokens: Vec<String>,
     min_frequency: u64,
     hugging_face: bool,
     max_token_bytes: Option<u32>,
-    base: Option<PyRef<'py, Tokenizer>>,
+    base: Option<PyRef<'_, Tokenizer>>,
     max_bytes: Option<u64>,
     folder: PathBuf,
     progress: Option<Py<PyAny>>,
-) -> PyResult<Trained<'py>> {
+) -> PyResult<Trained> {
     let base = base.map(|base| Arc::clone(base.inner()));
     let options = TrainOptions {
         vocab_size: vocab_sizes.iter().copied().max().unwrap_or_default(),
@@ -165,10 +184,7 @@ fn train_bpe<'py>(
     };
     let learned = py.detach(work);
     let Learned { tokenizers, tokens_before, steps, long_pieces } = learned.map_err(CoreError::from)?;
-    let array = |of: fn(&train::Step) -> u64| steps.iter().map(of).collect::<Vec<_>>().into_pyarray(py);
-    let sizes = steps.iter().map(|step| step.vocab_size).collect::<Vec<_>>().into_pyarray(py);
-    let steps = (sizes, array(|step| step.count), array(|step| step.tokens));
-    Ok((tokenizers.into_iter().map(Tokenizer::new).collect(), tokens_before, steps, long_pieces))
+    Ok((tokenizers.into_iter().map(Tokenizer::new).collect(), tokens_before, Steps(steps), long_pieces))
 }
 
 struct Learned {
@@ -204,9 +220,10 @@ fn learn(
     Ok(Learned { tokenizers, tokens_before, steps, long_pieces })
 }
 
-/// Adds `Counts`, `count_pieces` and `train_bpe` to the module.
+/// Adds `Counts`, `Steps`, `count_pieces` and `train_bpe` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Counts>()?;
+    module.add_class::<Steps>()?;
     module.add_function(wrap_pyfunction!(count_pieces, module)?)?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -20,6 +20,7 @@ from tokenmill.cli._common import Note
 VERBS = {
     "count-words": ("count_words", "Count the pieces of text files, to train from more than once."),
     "train-tokenizer": ("train_tokenizer", "Learn a vocabulary from text files."),
+    "report": ("report", "Measure a tokenizer on texts, beside others."),
     "encode": ("encode", "Turn text into token ids."),
     "decode": ("decode", "Turn token ids into text."),
     "count": ("count", "Count the tokens of a text or of files."),

@@ -19,6 +19,7 @@ from tokenmill.cli._common import (
     print_json,
     print_rows,
     stacked,
+    write_whole,
 )
 from tokenmill.cli._progress import progress
 
@@ -267,7 +268,7 @@ def write_curve(tokenizer: Tokenizer, path: str) -> None:
         {"vocab_size": size, "count": count, "tokens": tokens, "bytes_per_token": curve.num_bytes / tokens}
         for size, count, tokens in columns
     )
-    Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def result_of(path: str, model: str, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""A report as one page of HTML: tables by a template, plots as SVG inside of it, nothing to fetch."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tokenmill.report import Report
+
+MISSING = "an HTML report needs Jinja and Matplotlib: pip install 'tokenmill[report]'"
+
+
+def page(report: Report) -> str:
+    """The page; what texts and names hold is escaped."""
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(MISSING) from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tokenmill.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "share": share, "token": token}
+    plots = [svg(compression(report))]
+    if any(tokenizer.curve for tokenizer in report.tokenizers):
+        plots.append(svg(curves(report)))
+    # A name in an SVG is text of the SVG, which Matplotlib escapes.
+    return environment.get_template("report.html").render(report=report, plots=plots)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number for people.
+
+    >>> number(12345), number(1.2345), number(None)
+    ('12,345', '1.23', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    """A part of the whole, in percent.
+
+    >>> share(0.1234)
+    '12.3 %'
+    """
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def token(value: bytes) -> str:
+    """A token that can be seen.
+
+    >>> token(b" low"), token(bytes([0xE4, 10]))
+    ('␣low', '\\\\xe4\\\\n')
+    """
+    text = value.decode(errors="backslashreplace")
+    seen = "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text)
+    return seen.replace(" ", "␣")
+
+
+def figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
+    """An empty plot. Made without pyplot: a library changes no global state."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = made.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    return made, axes
+
+
+def compression(report: Report) -> Figure:
+    """Bars: bytes per token by source and tokenizer."""
+    made, axes = figure("Compression", "source", "bytes per token")
+    names = [source.texts.name for source in report.tokenizers[0].sources]
+    width = 0.8 / len(report.tokenizers)
+    for index, tokenizer in enumerate(report.tokenizers):
+        heights = [source.bytes_per_token or 0 for source in tokenizer.sources]
+        places = [place + (index + 0.5) * width - 0.4 for place in range(len(names))]
+        axes.bar(places, heights, width, label=literal(tokenizer.name))
+    axes.set_xticks(range(len(names)), [literal(name) for name in names])
+    axes.legend()
+    return made
+
+
+def curves(report: Report) -> Figure:
+    """Lines: bytes per token by size of the vocabulary."""
+    made, axes = figure("Compression of the first merges", "vocabulary", "bytes per token")
+    for tokenizer in report.tokenizers:
+        if tokenizer.curve and tokenizer.total.tokens:
+            size = tokenizer.total.texts.bytes
+            heights = [size / tokens for tokens in tokenizer.curve.tokens]
+            axes.plot(tokenizer.curve.vocab_sizes, heights, marker=".", label=literal(tokenizer.name))
+    axes.set_xscale("log")
+    axes.legend()
+    return made
+
+
+def literal(name: str) -> str:
+    """A name as Matplotlib shows it: without its notation for mathematics."""
+    return name.replace("$", r"\$")
+
+
+def svg(plot: Figure) -> str:
+    """The plot as an element of a page, the same bytes each time."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tokenmill"}):
+        plot.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
