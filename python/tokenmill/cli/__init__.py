@@ -29,6 +29,8 @@ VERBS = {
     "verify": ("verify", "Check every byte of a token store."),
     "inspect": ("inspect", "Say what a tokenizer file or a token store holds."),
     "sample": ("sample", "Show training windows of a token store as text."),
+    "train": ("train", "Train a language model on a token store."),
+    "generate": ("generate", "Let a model go on from a prompt."),
 }
 
 USAGE, BAD_DATA, INTERRUPTED = 2, 1, 130
