@@ -52,6 +52,14 @@ def tokenmill(folder: Path, options: argparse.Namespace) -> Pairs:
     return ((batch.input_ids, batch.labels) for batch in loader)
 
 
+def tokenmill_blocks(folder: Path, options: argparse.Namespace) -> Pairs:
+    import tokenmill as tm
+
+    data = memory_map(folder)
+    loader = tm.DataLoader(data, max_length=options.max_length, batch_size=options.rows, shuffle="block")
+    return ((batch.input_ids, batch.labels) for batch in loader)
+
+
 def tokenmill_torch(folder: Path, options: argparse.Namespace) -> Pairs:
     import tokenmill as tm
     from tokenmill.torch import TorchLoader
@@ -219,6 +227,7 @@ class NumpyWindows:
 TORCH = ("torch", "numpy<3")
 PEERS = {
     "tokenmill.DataLoader": Peer(open=tokenmill),
+    'tokenmill, shuffle="block"': Peer(open=tokenmill_blocks),
     "tokenmill.torch.TorchLoader": Peer(open=tokenmill_torch),
     "tokenmill, with document masks": Peer(open=tokenmill_packed, tokens=STORE_TOKENS),
     "NumPy, one indexing a batch": Peer(open=numpy_gather, batches=1500),

@@ -32,6 +32,7 @@ MEMCPY = "memcpy"
 #: Of the file, the parts that are measured cold: all formats would have to be dropped for the others.
 COLD = (
     "tokenmill.DataLoader",
+    'tokenmill, shuffle="block"',
     "NumPy, one indexing a batch",
     "nanoGPT's get_batch",
     "torch DataLoader, 0 workers",

@@ -290,6 +290,8 @@ def test_sample_shuffles_by_seed_and_says_where_a_window_begins(
     assert first == again != other
     assert [row["batch"] for row in first["windows"]] == [0] * 8 + [1]
     assert first["windows"][0]["origin"]["input"] == str(verdict_path)
+    blocks = printed_json(run(*args, "--shuffle-blocks"))
+    assert blocks["windows"] != first["windows"] and blocks["windows_in_all"] == first["windows_in_all"]
 
 
 @pytest.fixture

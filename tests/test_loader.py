@@ -164,6 +164,30 @@ def test_a_forked_child_gathers_with_threads_of_its_own() -> None:
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=300).returncode == 0
 
 
+def test_block_shuffle_reads_neighbours_together_and_each_window_once() -> None:
+    # Blocks of 2^20 / 2^14 = 64 windows, 64 of them a group: 3 groups, the last one short.
+    data = np.zeros(10_000 * 2**14 + 1, np.uint16)
+    blocks = loader(data, max_length=2**14, batch_size=8, shuffle="block", seed=1)
+    order = [
+        int(number) for first in range(0, 10_000, 500) for number in blocks.order.draw(0, first, 500).windows
+    ]
+    assert sorted(order) == list(range(10_000))
+    for start in range(0, 10_000, 4096):
+        group = order[start : start + 4096]
+        assert len({number // 64 for number in group}) <= 65 and group != sorted(group)
+    assert blocks.order.one(0, 777) == (0, 0, order[777])
+
+
+def test_block_shuffle_is_an_order_of_its_own_in_a_state() -> None:
+    blocks = loader(shuffle="block")
+    next(iter(blocks))
+    again = loader(shuffle="block")
+    again.load_state_dict(json.loads(json.dumps(blocks.state_dict())))
+    assert flat(again) == flat(loader(shuffle="block"))[3:]
+    with pytest.raises(ValueError, match=r"plan\.shuffle is True here and 'block' in the state"):
+        loader().load_state_dict(blocks.state_dict())
+
+
 # --- ranks
 
 
@@ -381,7 +405,8 @@ def test_a_model_for_another_tokenizer_is_refused(tmp_path: Path) -> None:
         ({"epochs": 0}, ValueError, "epochs=0"),
         ({"seed": -1}, ValueError, "seed=-1"),
         ({"seed": 2**64}, ValueError, "seed=18446744073709551616"),
-        ({"shuffle": 1}, TypeError, "shuffle=1 is a int; give True or False"),
+        ({"shuffle": 1}, TypeError, 'shuffle=1 is unknown; choose True, False or "block"'),
+        ({"shuffle": "blocks"}, ValueError, "shuffle='blocks' is unknown"),
         ({"drop_last": "no"}, TypeError, "drop_last='no'"),
         ({"dtype": "int16"}, ValueError, 'dtype=\'int16\' is not supported; choose "int64" or "int32"'),
     ],

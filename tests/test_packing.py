@@ -342,6 +342,11 @@ def test_places_that_do_not_exist_are_named(store: TokenStore) -> None:
         ({"document_mask": 1}, TypeError, "document_mask=1 is a int"),
         ({"packing": "best_fit", "stride": 2}, ValueError, r"no stride other than max_length .*stride=2"),
         ({"packing": "best_fit", "tail": "drop"}, ValueError, 'tail="drop"'),
+        (
+            {"packing": "best_fit", "shuffle": "block"},
+            ValueError,
+            "documents from anywhere; choose shuffle=True",
+        ),
         ({"packing": "best_fit", "max_length": 2**27}, ValueError, "max_length=134217728 is out of range"),
         ({"packing": "document", "max_length": 40, "tail": "drop"}, ValueError, "none of the 12 documents"),
     ],

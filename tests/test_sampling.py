@@ -30,7 +30,12 @@ def pairs(windows: Windows) -> list[tuple[list[int], list[int]]]:
 
 def plan(num_windows: int, *, shuffle: bool = True, seed: int = 0) -> _core.Plan:
     return _core.Plan.concat(
-        num_tokens=num_windows + 1, max_length=1, stride=1, tail="drop", shuffle=shuffle, seed=seed
+        num_tokens=num_windows + 1,
+        max_length=1,
+        stride=1,
+        tail="drop",
+        shuffle="full" if shuffle else "off",
+        seed=seed,
     )
 
 
@@ -283,6 +288,18 @@ def test_order_equals_the_slow_twin(n: int, seed: int, epoch: int) -> None:
     order = plan(n, seed=seed).windows(epoch, 0, n).tolist()
     assert order == slow_permutation.permutation(n, slow_permutation.key(seed, epoch))
     assert plan(n, seed=seed).window(epoch, n // 2) == order[n // 2]
+
+
+@given(st.integers(1, 700), st.integers(0, 2), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_order_of_blocks_equals_the_slow_twin(n: int, rows: int, seed: int, epoch: int) -> None:
+    rows = (1, 2, 5)[rows]  # of a block of 2^20 tokens
+    stride = 2**20 // rows
+    options: dict[str, Any] = {"max_length": 1, "stride": stride, "tail": "drop", "shuffle": "block"}
+    order = _core.Plan.concat(num_tokens=(n - 1) * stride + 2, seed=seed, **options)
+    expected = slow_permutation.blocks(n, rows, slow_permutation.key(seed, epoch))
+    assert order.windows(epoch, 0, n).tolist() == expected
+    assert order.windows(epoch, n // 3, n // 2).tolist() == expected[n // 3 :][: n // 2]
+    assert order.window(epoch, n // 2) == expected[n // 2]
 
 
 def test_order_of_an_epoch_is_the_same_for_ever() -> None:

@@ -239,18 +239,18 @@ _Ledger = tuple[int, int, int, int, int, int, int, int, int]
 class Plan:
     @staticmethod
     def concat(
-        *, num_tokens: int, max_length: int, stride: int, tail: str, shuffle: bool, seed: int
+        *, num_tokens: int, max_length: int, stride: int, tail: str, shuffle: str, seed: int
     ) -> Plan: ...
     @staticmethod
     def document(
-        *, store: Store, max_length: int, stride: int, tail: str, shuffle: bool, seed: int
+        *, store: Store, max_length: int, stride: int, tail: str, shuffle: str, seed: int
     ) -> Plan: ...
     @staticmethod
     def best_fit(
         *,
         store: Store,
         max_length: int,
-        shuffle: bool,
+        shuffle: str,
         seed: int,
         index: Path | None = None,
         progress: ProgressCallback | None = None,
@@ -281,7 +281,8 @@ class Mixture:
         max_epochs: list[int | None],
         stages: list[tuple[int, list[int]]],
         stop: bool,
-        shuffle: bool,
+        shuffle: str,
+        stride: int,
         seed: int,
     ) -> Mixture: ...
     @property

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Packing = Literal["concat", "document", "best_fit"]
 Tail = Literal["drop", "pad", "shift"]
 BoundaryLabels = Literal["keep", "mask"]
+#: As the core calls them.
+CoreShuffle = Literal["off", "full", "block"]
 
 #: The label of padding: what PyTorch's cross-entropy ignores by default.
 IGNORE_INDEX = -100
@@ -151,7 +153,7 @@ def make_layout(
     pad_id: object = None,
     document_mask: object = False,
     boundary_labels: object = "keep",
-    shuffle: bool = False,
+    shuffle: CoreShuffle = "off",
     seed: int = 0,
 ) -> Layout:
     """The rows over a source; raises what `tokenmill.DataLoader` documents."""
@@ -171,6 +173,11 @@ def make_layout(
             'packing="best_fit" keeps documents whole: it has no stride other than max_length and no tail '
             f'other than "pad" (stride={step}, tail="{rule}"); leave both out'
         )
+    if kind == "best_fit" and shuffle == "block":
+        raise ValueError(
+            'shuffle="block" reads neighbouring rows together, and a row of packing="best_fit" has documents '
+            "from anywhere; choose shuffle=True"
+        )
     return Layout(
         source=source,
         plan=_plan(source, kind, length, step, rule, shuffle, seed),
@@ -189,7 +196,13 @@ def _default_tail(packing: Packing) -> Tail:
 
 
 def _plan(
-    source: TokenSource, packing: Packing, length: int, step: int, tail: Tail, shuffle: bool, seed: int
+    source: TokenSource,
+    packing: Packing,
+    length: int,
+    step: int,
+    tail: Tail,
+    shuffle: CoreShuffle,
+    seed: int,
 ) -> _core.Plan:
     if packing == "concat":
         return _core.Plan.concat(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tokenmill import _core
-from tokenmill.layout import Layout
+from tokenmill.layout import CoreShuffle, Layout
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from tokenmill.mixture import Mixture
+
+#: As DataLoader takes it.
+Shuffle: TypeAlias = "bool | Literal['block']"
 
 #: Samples of a mixture that never ends.
 ENDLESS = 2**62
@@ -33,7 +36,7 @@ class Drawn:
 class SingleOrder:
     """Epochs over one source, shuffled or not."""
 
-    def __init__(self, layout: Layout, *, shuffle: bool, seed: int) -> None:
+    def __init__(self, layout: Layout, *, shuffle: Shuffle, seed: int) -> None:
         self.layouts = [layout]
         self._shuffle, self._seed = shuffle, seed
         self._identity: dict[str, Any] | None = None
@@ -70,7 +73,7 @@ class SingleOrder:
 class MixtureOrder:
     """One sequence over several sources."""
 
-    def __init__(self, mixture: Mixture, layouts: Sequence[Layout], *, shuffle: bool, seed: int) -> None:
+    def __init__(self, mixture: Mixture, layouts: Sequence[Layout], *, shuffle: Shuffle, seed: int) -> None:
         self.mixture = mixture
         self.layouts = list(layouts)
         self._shuffle, self._seed = shuffle, seed
@@ -79,7 +82,8 @@ class MixtureOrder:
             max_epochs=mixture.max_epochs,
             stages=mixture.stages,
             stop=mixture.on_exhausted != "repeat",
-            shuffle=shuffle,
+            shuffle=core_shuffle(shuffle),
+            stride=layouts[0].stride,
             seed=seed,
         )
         self._identities: list[dict[str, Any]] | None = None
@@ -145,6 +149,11 @@ class MixtureOrder:
         if known != self.mixture.max_epochs[: len(known)]:
             found.append(f"mixture.max_epochs is {self.mixture.max_epochs} here and {known} in the state")
         return found
+
+
+def core_shuffle(shuffle: Shuffle) -> CoreShuffle:
+    """The core's name of DataLoader's `shuffle`."""
+    return shuffle if shuffle == "block" else "full" if shuffle else "off"
 
 
 def differ(part: str, here: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The shuffle of an epoch in plain Python: the specification of `crates/tokenmill/src/sample/permute.rs`."""
+"""The shuffles of an epoch in plain Python: the specification of `permute.rs` and `shuffle.rs`."""
 
 from __future__ import annotations
 
@@ -47,4 +47,20 @@ def permutation(n: int, keys: tuple[int, int]) -> list[int]:
         while x >= n:
             x = network(x)
         places.append(x)
+    return places
+
+
+def blocks(n: int, rows: int, keys: tuple[int, int]) -> list[int]:
+    """The block shuffle of n rows, `rows` in a block and 64 blocks in a group, made of lists.
+
+    >>> sorted(blocks(7, 2, (1, 2)))
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+    all_blocks = [list(range(first, min(first + rows, n))) for first in range(0, n, rows)]
+    order = [row for block in permutation(len(all_blocks), keys) for row in all_blocks[block]]
+    places: list[int] = []
+    for number, first in enumerate(range(0, n, 64 * rows)):
+        group = order[first : first + 64 * rows]
+        within = permutation(len(group), ((keys[0] + number + 1) & WORD, keys[1]))
+        places += [group[place] for place in within]
     return places

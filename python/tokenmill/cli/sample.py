@@ -13,6 +13,7 @@ from tokenmill.cli._common import json_option, print_json, stacked, token_text
 
 if TYPE_CHECKING:
     from tokenmill import DataLoader, TokenStore
+    from tokenmill.order import Shuffle
 
 # Wider pairs of inputs and targets are printed one below the other.
 SIDE_BY_SIDE = 100
@@ -82,6 +83,11 @@ layout_options = stacked(
         help="Whether a document's first token is a target of the document before.",
     ),
     click.option("--shuffle/--no-shuffle", default=False, show_default=True, help="Windows in random order."),
+    click.option(
+        "--shuffle-blocks",
+        is_flag=True,
+        help="In random order by blocks of 2^20 tokens, for data on a disk or a network.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Which random order."),
 )
 
@@ -106,6 +112,8 @@ def command(
     explain: tuple[int, int, int] | None,
     ledger: bool,
     as_json: bool,
+    shuffle: bool,
+    shuffle_blocks: bool,
     **options: Any,
 ) -> None:
     """Show windows of the token store at PATH: the inputs and, one token ahead, the targets.
@@ -123,7 +131,8 @@ def command(
     if explain is not None and ledger:
         raise click.UsageError("--explain and --ledger are two questions; ask one at a time")
     store = TokenStore.open(path)
-    loader = DataLoader(store, drop_last=False, document_mask=True, **options)
+    order: Shuffle = "block" if shuffle_blocks else shuffle
+    loader = DataLoader(store, drop_last=False, document_mask=True, shuffle=order, **options)
     if explain is not None or ledger:
         try:
             answer: Any = loader.ledger() if explain is None else loader.explain(*explain)

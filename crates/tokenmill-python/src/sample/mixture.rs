@@ -16,16 +16,19 @@ pub struct Mixture(core::Mixture);
 #[pymethods]
 impl Mixture {
     #[new]
-    #[pyo3(signature = (*, rows, max_epochs, stages, stop, shuffle, seed))]
+    #[pyo3(signature = (*, rows, max_epochs, stages, stop, shuffle, stride, seed))]
     fn new(
         rows: Vec<u64>,
         max_epochs: Vec<Option<u64>>,
         stages: Vec<(u64, Vec<u64>)>,
         stop: bool,
-        shuffle: bool,
+        shuffle: &str,
+        stride: u64,
         seed: u64,
     ) -> Result<Self, CoreError> {
-        Ok(Mixture(core::Mixture::new(MixtureOptions { rows, max_epochs, stages, stop, shuffle, seed })?))
+        let shuffle = shuffle.parse()?;
+        let options = MixtureOptions { rows, max_epochs, stages, stop, shuffle, stride, seed };
+        Ok(Mixture(core::Mixture::new(options)?))
     }
 
     /// `None`: the mixture never ends.

@@ -28,11 +28,11 @@ impl Plan {
         max_length: u64,
         stride: u64,
         tail: &str,
-        shuffle: bool,
+        shuffle: &str,
         seed: u64,
     ) -> Result<Self, CoreError> {
         let layout = Layout::Concat(core::Windows::new(num_tokens, max_length, stride, tail.parse()?)?);
-        Ok(Plan(core::Plan { layout, shuffle, seed }))
+        Ok(Plan(core::Plan { layout, shuffle: shuffle.parse()?, seed }))
     }
 
     /// Windows within documents.
@@ -44,12 +44,12 @@ impl Plan {
         max_length: u64,
         stride: u64,
         tail: &str,
-        shuffle: bool,
+        shuffle: &str,
         seed: u64,
     ) -> Result<Self, CoreError> {
         let (documents, tail) = (documents(store), tail.parse()?);
         let windows = py.detach(|| DocumentWindows::new(documents, max_length, stride, tail))?;
-        Ok(Plan(core::Plan { layout: Layout::Document(windows), shuffle, seed }))
+        Ok(Plan(core::Plan { layout: Layout::Document(windows), shuffle: shuffle.parse()?, seed }))
     }
 
     /// Whole documents packed into rows, by the index at a path (made where there is none) or in memory.
@@ -59,7 +59,7 @@ impl Plan {
         py: Python<'_>,
         store: &Bound<'_, Store>,
         max_length: u64,
-        shuffle: bool,
+        shuffle: &str,
         seed: u64,
         index: Option<PathBuf>,
         progress: Option<Py<PyAny>>,
@@ -72,7 +72,7 @@ impl Plan {
                 None => BestFit::pack(documents, hash, max_length, &monitor),
             }
         })?;
-        Ok(Plan(core::Plan { layout: Layout::BestFit(rows), shuffle, seed }))
+        Ok(Plan(core::Plan { layout: Layout::BestFit(rows), shuffle: shuffle.parse()?, seed }))
     }
 
     #[getter]

@@ -35,6 +35,15 @@ impl Layout {
         }
     }
 
+    /// Tokens from the start of one row to the next, or about as many.
+    pub fn stride(&self) -> u64 {
+        match self {
+            Layout::Concat(windows) => windows.stride(),
+            Layout::Document(windows) => windows.stride(),
+            Layout::BestFit(rows) => rows.max_length(),
+        }
+    }
+
     /// Appends what row `i` holds, from left to right, to `windows`: at least one, with at most `max_length` targets in all.
     ///
     /// # Errors

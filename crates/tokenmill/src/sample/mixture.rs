@@ -13,7 +13,8 @@
 //! lets one count in `k` steps how many places before `r` a source has. So everything here is computed from a sample's
 //! number; nothing is drawn, and nothing is remembered.
 
-use super::permute::{Permutation, permutation_key};
+use super::permute::permutation_key;
+use super::shuffle::{EpochOrder, Shuffle};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 
@@ -37,8 +38,10 @@ pub struct MixtureOptions {
     pub stages: Vec<(u64, Vec<u64>)>,
     /// Whether the mixture ends when a source is used up; else the others go on without it.
     pub stop: bool,
-    /// Whether each epoch of each source has an order of its own.
-    pub shuffle: bool,
+    /// How an epoch of a source is ordered.
+    pub shuffle: Shuffle,
+    /// Tokens from the start of one row of a source to the next.
+    pub stride: u64,
     /// Chooses the orders.
     pub seed: u64,
 }
@@ -61,7 +64,8 @@ pub struct Mixture {
     stages: Vec<Stage>,
     /// How many samples there are, and the source that is used up then. `None`: no end.
     end: Option<(u64, usize)>,
-    shuffle: bool,
+    shuffle: Shuffle,
+    stride: u64,
     seed: u64,
 }
 
@@ -72,7 +76,7 @@ impl Mixture {
     /// The lists have different lengths; a source has no rows; stages are not in order; the weights of a stage are all 0,
     /// too large, or one of them is less than 2^-40 of their sum.
     pub fn new(options: MixtureOptions) -> Result<Mixture> {
-        let MixtureOptions { rows, max_epochs, stages, stop, shuffle, seed } = options;
+        let MixtureOptions { rows, max_epochs, stages, stop, shuffle, stride, seed } = options;
         check(&rows, &max_epochs, &stages)?;
         // The most samples of each source.
         let limits: Vec<u64> = rows
@@ -80,7 +84,7 @@ impl Mixture {
             .zip(&max_epochs)
             .map(|(&rows, epochs)| epochs.map_or(u64::MAX, |epochs| rows.saturating_mul(epochs)))
             .collect();
-        let mut mixture = Mixture { rows, stages: Vec::new(), end: None, shuffle, seed };
+        let mut mixture = Mixture { rows, stages: Vec::new(), end: None, shuffle, stride, seed };
         let mut taken = vec![0; limits.len()];
         let mut used_up = vec![false; limits.len()];
         let mut last = 0;
@@ -154,9 +158,9 @@ impl Mixture {
             let (source, index) = self.stage(sample).map_or((0, 0), |stage| stage.draw(sample - stage.first));
             let (epoch, row) = (index / self.rows[source], index % self.rows[source]);
             let order = orders.entry((source, epoch)).or_insert_with(|| {
-                Permutation::new(self.rows[source], permutation_key(self.seed, epoch, source as u64))
+                EpochOrder::new(self.shuffle, self.rows[source], self.stride, self.seed, epoch, source as u64)
             });
-            out.push(Sample { source, epoch, window: if self.shuffle { order.index(row) } else { row } });
+            out.push(Sample { source, epoch, window: order.index(row) });
         }
         Ok(out)
     }
@@ -310,6 +314,7 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::permute::Permutation;
     use super::*;
     use proptest::prelude::*;
 
@@ -319,7 +324,8 @@ mod tests {
             max_epochs: vec![None; rows.len()],
             stages: vec![(0, weights.to_vec())],
             stop: false,
-            shuffle: true,
+            shuffle: Shuffle::Full,
+            stride: 1024,
             seed: 7,
         }
     }

@@ -16,6 +16,7 @@ mod ledger;
 mod mixture;
 mod permute;
 mod plan;
+mod shuffle;
 mod window;
 
 pub use best_fit::LONGEST_ROW;
@@ -27,4 +28,5 @@ pub use ledger::Ledger;
 pub use mixture::{MAX_WEIGHT, Mixture, MixtureOptions, Sample};
 pub use permute::{Permutation, permutation_key};
 pub use plan::{Batches, Plan};
+pub use shuffle::Shuffle;
 pub use window::{MAX_TOKENS, Tail, Window, Windows};

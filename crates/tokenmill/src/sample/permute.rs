@@ -48,6 +48,26 @@ impl Permutation {
         x
     }
 
+    /// How many numbers are permuted.
+    pub(super) fn len(&self) -> u64 {
+        self.n
+    }
+
+    /// What [`Permutation::index`] takes to `x`, which must be below `n`: all of it backwards.
+    pub(super) fn place_of(&self, x: u64) -> u64 {
+        let mut place = x;
+        loop {
+            let (mut left, mut right) = ((place >> self.half_bits) & self.half_mask, place & self.half_mask);
+            for round_key in self.round_keys.iter().rev() {
+                (left, right) = (right ^ (mix(left ^ round_key) & self.half_mask), left);
+            }
+            place = (left << self.half_bits) | right;
+            if place < self.n || x >= self.n {
+                return place;
+            }
+        }
+    }
+
     /// Fills `out` with the places of `first`, `first + 1`, ...; all of them must be below `n`.
     pub fn fill(&self, first: u64, out: &mut [u64]) {
         let inside = first.checked_add(out.len() as u64).is_some_and(|end| end <= self.n);
@@ -174,6 +194,17 @@ mod tests {
             let expected: Vec<u64> = (first..).take(count).map(|i| permutation.index(i)).collect();
             assert_eq!(out, expected);
         }
+    }
+
+    #[test]
+    fn places_are_found_backwards() {
+        for n in (1..200).chain([65_537, (1 << 40) + 1]) {
+            let permutation = Permutation::new(n, permutation_key(n, 0, 0));
+            for i in (0..n.min(200)).chain([n - 1]) {
+                assert_eq!(permutation.place_of(permutation.index(i)), i);
+            }
+        }
+        Permutation::new(5, [1, 2]).place_of(u64::MAX);
     }
 
     #[test]

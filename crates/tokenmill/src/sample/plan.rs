@@ -1,7 +1,7 @@
 //! The order of windows, epoch by epoch, and how ranks share it.
 
 use super::layout::Layout;
-use super::permute::{Permutation, permutation_key};
+use super::shuffle::{EpochOrder, Shuffle};
 use crate::error::{Error, Result};
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use std::ops::Range;
 pub struct Plan {
     /// The windows, or rows of packed documents.
     pub layout: Layout,
-    /// Whether each epoch has an order of its own.
-    pub shuffle: bool,
+    /// How an epoch is ordered.
+    pub shuffle: Shuffle,
     /// Chooses the orders.
     pub seed: u64,
 }
@@ -33,12 +33,8 @@ impl Plan {
         let Some(size) = size else {
             return Err(Error::value(format!("there is no memory for {count} window numbers; ask for fewer")));
         };
-        if self.shuffle {
-            numbers.resize(size, 0);
-            self.permutation(epoch).fill(first, &mut numbers);
-        } else {
-            numbers.extend(first..first + count);
-        }
+        numbers.resize(size, 0);
+        self.order(epoch).fill(first, &mut numbers);
         Ok(numbers)
     }
 
@@ -51,11 +47,11 @@ impl Plan {
         if i >= samples {
             return Err(Error::value(format!("sample {i} is not in an epoch of {samples} windows, counted from 0")));
         }
-        Ok(if self.shuffle { self.permutation(epoch).index(i) } else { i })
+        Ok(self.order(epoch).index(i))
     }
 
-    fn permutation(&self, epoch: u64) -> Permutation {
-        Permutation::new(self.layout.count(), permutation_key(self.seed, epoch, 0))
+    fn order(&self, epoch: u64) -> EpochOrder {
+        EpochOrder::new(self.shuffle, self.layout.count(), self.layout.stride(), self.seed, epoch, 0)
     }
 }
 
@@ -127,7 +123,8 @@ mod tests {
     use super::super::{Tail, Windows};
     use super::*;
 
-    fn plan(shuffle: bool, seed: u64) -> Plan {
+    fn plan(shuffled: bool, seed: u64) -> Plan {
+        let shuffle = if shuffled { Shuffle::Full } else { Shuffle::Off };
         Plan { layout: Layout::Concat(Windows::new(103, 4, 4, Tail::Drop).unwrap()), shuffle, seed }
     }
 
