@@ -17,13 +17,16 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long tuples fuzz lint format bench bench-encode bench-train bench-sample golden docs build clean
+.PHONY: help demo demo-train test test-long tuples fuzz lint format bench bench-encode bench-train bench-sample golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/extension  ## the whole way from text to batches, in about a minute
 	$(BIN)/python examples/demo.py
+
+demo-train: $(STAMPS)/dev $(STAMPS)/extension  ## from text to a model that writes, five minutes on two cores; installs PyTorch
+	$(BIN)/python examples/demo_train.py
 
 test: $(STAMPS)/dev $(STAMPS)/extension  ## the Rust tests, then the Python tests and every docstring example
 	$(CARGO) test --locked -p tokenmill
@@ -58,7 +61,7 @@ lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both 
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy --strict
-	$(BIN)/mypy --strict examples/demo.py
+	MYPYPATH=python:examples $(BIN)/mypy --strict examples/demo.py examples/demo_train.py
 	$(BIN)/python -m mypy.stubtest tokenmill._core
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
