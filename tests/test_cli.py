@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -372,11 +373,41 @@ def test_progress_lines_mark_the_begin_and_the_end_of_a_stage(capsys: pytest.Cap
     for done in (1, 2, 3):
         report("encoding", "bytes", done * 1000, 3000)
     report("verifying", "tokens", 5, None)
+    report("encoding", "bytes", 3000, 3000)
+    first, second, third, fourth = capsys.readouterr().err.splitlines()
+    assert first == "encoding: 1.0 kB of 3.0 kB"
+    assert re.fullmatch(r"encoding: 3\.0 kB of 3\.0 kB, [\d.]+ [kMGTP]?B/s", second)
+    assert third == "verifying: 5 tokens"
+    assert fourth == "encoding: 3.0 kB of 3.0 kB"
+
+
+def test_what_the_library_notes_and_the_time_left_stand_in_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 0.0, 0.0, 10.0, 10.0, 10.0, 10.0])
+    monkeypatch.setattr("tokenmill.cli._progress.time.monotonic", lambda: next(clock))
+    report = Lines(as_json=False)
+    report("merging", "merges", 0, 100)
+    report.note("last 'the', 7 times")
+    report("merging", "merges", 20, 100)
     assert capsys.readouterr().err.splitlines() == [
-        "encoding: 1.0 kB of 3.0 kB",
-        "encoding: 3.0 kB of 3.0 kB",
-        "verifying: 5 tokens",
+        "merging: 0 of 100 merges",
+        "merging: 20 of 100 merges, last 'the', 7 times, 40 s left",
     ]
+
+
+def test_training_notes_the_last_merge() -> None:
+    class Callback:
+        notes: list[str] = []  # noqa: RUF012
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+        def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
+            assert stage in ("counting", "merging")
+
+    tm.train_bpe(tm.Documents.from_texts(["low low"]), vocab_size=258, special_tokens=[], progress=Callback())
+    assert Callback.notes[-1] == 'last "low", 2 times'
 
 
 def test_json_progress_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,11 @@ from typing import Protocol
 
 
 class ProgressCallback(Protocol):
-    """Called on the calling thread, at most ten times a second. Raise an exception to stop the work."""
+    """Called on the calling thread, at most ten times a second. Raise an exception to stop the work.
+
+    One that also has a method `note(text)` is told more, before the call: of merging, the last token and how
+    often its pair occurred.
+    """
 
     def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> object:
         """Take note of `done` of `total` `unit`s (`None`: nobody knows how many there are)."""

@@ -1,6 +1,7 @@
 //! Progress to Python, and Ctrl-C from it.
 
 use crate::error::from_python;
+use pyo3::intern;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use tokenmill::monitor::{Monitor, Progress};
 /// How often Python is asked at most: the GIL is taken for each question.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Checks for signals, then calls `callback(stage, unit, done, total)` where there is one.
+/// Checks for signals, then calls `callback(stage, unit, done, total)` where there is one, and `callback.note(text)`
+/// before that where it has such a method.
 pub struct PyMonitor {
     callback: Option<Py<PyAny>>,
     last: Cell<Option<Instant>>,
@@ -24,6 +26,16 @@ impl PyMonitor {
 
 impl Monitor for PyMonitor {
     fn tick(&self, progress: Progress) -> Result<()> {
+        self.report(progress, None)
+    }
+
+    fn tick_with(&self, progress: Progress, note: &dyn Fn() -> String) -> Result<()> {
+        self.report(progress, Some(note))
+    }
+}
+
+impl PyMonitor {
+    fn report(&self, progress: Progress, note: Option<&dyn Fn() -> String>) -> Result<()> {
         let finished = Some(progress.done) == progress.total;
         if !finished && self.last.get().is_some_and(|last| last.elapsed() < INTERVAL) {
             return Ok(());
@@ -32,6 +44,11 @@ impl Monitor for PyMonitor {
         Python::attach(|py| {
             py.check_signals()?;
             if let Some(callback) = &self.callback {
+                if let Some(note) = note
+                    && let Some(method) = callback.bind(py).getattr_opt(intern!(py, "note"))?
+                {
+                    method.call1((note(),))?;
+                }
                 callback.call1(py, (progress.stage, progress.unit, progress.done, progress.total))?;
             }
             Ok(())

@@ -20,6 +20,12 @@ pub struct Progress {
 pub trait Monitor {
     /// Reports progress; an `Err` cancels.
     fn tick(&self, progress: Progress) -> Result<()>;
+
+    /// `tick`, with more to say of the work if anyone wants to hear it: `note` is called only then.
+    fn tick_with(&self, progress: Progress, note: &dyn Fn() -> String) -> Result<()> {
+        let _ = note;
+        self.tick(progress)
+    }
 }
 
 /// Nobody is watching.

@@ -45,39 +45,83 @@ def progress(*, as_json: bool = False) -> Iterator[ProgressCallback]:
         yield Bars(bar)
 
 
-class Bars:
+class Pace:
+    """How fast a stage goes, and what the library notes besides."""
+
+    def __init__(self) -> None:
+        self.stage: str | None = None
+        self.text = ""
+
+    def note(self, text: str) -> None:
+        """Remembers it for the next call."""
+        self.text = text
+
+    def begin(self, stage: str, done: int) -> bool:
+        """Whether a stage is new; its pace is counted from here."""
+        if stage == self.stage:
+            return False
+        self.stage, self.text = stage, ""
+        self.began, self.first = time.monotonic(), done
+        return True
+
+    def seconds_left(self, done: int, total: int | None) -> float | None:
+        """At the pace so far."""
+        if total is None or done <= self.first:
+            return None
+        return (time.monotonic() - self.began) / (done - self.first) * (total - done)
+
+    def words(self, unit: str, done: int, total: int | None) -> str:
+        """How far the work is, how fast, and what was noted."""
+        parts = [amount(unit, done, total)]
+        seconds = time.monotonic() - self.began
+        if unit == "bytes" and seconds > 0 and done > self.first:
+            parts.append(f"{human_bytes(int((done - self.first) / seconds))}/s")
+        return ", ".join([*parts, self.text] if self.text else parts)
+
+
+class Bars(Pace):
     """One rich bar a stage."""
 
     def __init__(self, bar: Progress) -> None:
+        super().__init__()
         self.bar = bar
         self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
         """Moves the bar of `stage`."""
+        self.begin(stage, done)
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=total, amount="")
-        self.bar.update(self.tasks[stage], completed=done, total=total, amount=amount(unit, done, total))
+        words = self.words(unit, done, total)
+        self.bar.update(self.tasks[stage], completed=done, total=total, amount=words)
 
 
-class Lines:
+class Lines(Pace):
     """One line now and then."""
 
     def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
         self.as_json = as_json
-        self.stage: str | None = None
         self.next_line = 0.0
+        self.shown: tuple[str, int] | None = None
 
     def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
         """Writes a line where the stage begins or ends, or the last line is old."""
         now = time.monotonic()
-        if stage == self.stage and done != total and now < self.next_line:
+        if not self.begin(stage, done) and done != total and now < self.next_line:
             return
-        self.stage, self.next_line = stage, now + LOG_SECONDS
+        if (stage, done) == self.shown:
+            return
+        self.next_line, self.shown = now + LOG_SECONDS, (stage, done)
         if self.as_json:
-            line = json.dumps({"stage": stage, "unit": unit, "done": done, "total": total})
-        else:
-            line = f"{stage}: {amount(unit, done, total)}"
-        click.echo(line, err=True)
+            fields: dict[str, object] = {"stage": stage, "unit": unit, "done": done, "total": total}
+            if self.text:
+                fields["note"] = self.text
+            click.echo(json.dumps(fields, ensure_ascii=False), err=True)
+            return
+        left = self.seconds_left(done, total)
+        line = f"{stage}: {self.words(unit, done, total)}"
+        click.echo(line if not left else f"{line}, {left:,.0f} s left", err=True)
 
 
 def amount(unit: str, done: int, total: int | None) -> str:

@@ -24,7 +24,7 @@ use crate::documents::BlockSource;
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
 use crate::split::{Ends, Pattern};
-use crate::vocab::SpecialToken;
+use crate::vocab::{SpecialToken, show};
 use arena::{Arena, Slot};
 use learn::Learner;
 use numbering::Numbering;
@@ -183,10 +183,11 @@ pub fn train<'a>(
 fn learn<S: Slot>(pieces: &dyn Pieces, trained: &mut Trained<'_>, room: u32, monitor: &dyn Monitor) -> Result<()> {
     let options = &trained.options;
     let learned = Cell::new(0);
-    let tick = || {
+    let progress = || {
         let done = u64::from(learned.get());
-        monitor.tick(Progress { stage: "merging", unit: "merges", done, total: Some(u64::from(room)) })
+        Progress { stage: "merging", unit: "merges", done, total: Some(u64::from(room)) }
     };
+    let tick = || monitor.tick(progress());
     let mut tokens = trained.numbering()?;
     let mut arena = Arena::<S>::new(pieces, tokens.byte_ids(), tokens.lengths(), &tick)?;
     if let Some(base) = trained.base {
@@ -209,7 +210,7 @@ fn learn<S: Slot>(pieces: &dyn Pieces, trained: &mut Trained<'_>, room: u32, mon
         let vocab_size = tokens.next_id() + u32::try_from(apart).unwrap_or(u32::MAX);
         trained.steps.push(Step { vocab_size, count, tokens: learner.num_tokens() });
         learned.set(learned.get() + u32::from(new));
-        tick()?;
+        monitor.tick_with(progress(), &|| format!("last {}, {count} times", show(tokens.bytes(id))))?;
     }
     Ok(())
 }

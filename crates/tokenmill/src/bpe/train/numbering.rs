@@ -74,7 +74,7 @@ impl<'a> Numbering<'a> {
         self.tokens.len() as u32
     }
 
-    fn bytes(&self, id: u32) -> &[u8] {
+    pub(super) fn bytes(&self, id: u32) -> &[u8] {
         &self.tokens[id as usize]
     }
 
