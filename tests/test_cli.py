@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import tokenmill as tm
 from tokenmill.cli import VERBS, main
 from tokenmill.cli._progress import Lines
 
