@@ -24,6 +24,7 @@ pub use merged::CountsFiles;
 use crate::documents::{BlockSource, Documents, for_each_group};
 use crate::error::{Error, Result};
 use crate::fs::write_atomically;
+use crate::heap;
 use crate::monitor::Monitor;
 use crate::threads;
 use crate::unicode::ClassTable;
@@ -91,6 +92,9 @@ pub fn count_pieces(
     monitor: &dyn Monitor,
 ) -> Result<PieceCounts> {
     let pool = threads::pool()?;
+    if budget.bytes.is_some() {
+        heap::keep_little();
+    }
     let shared = Shared::new();
     let mut runs = Runs::new(&budget.folder);
     let counters = Counters::new(&shared, pool.current_num_threads());
