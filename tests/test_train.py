@@ -209,41 +209,41 @@ def test_a_run_that_was_killed_goes_on_with_the_same_batches_and_ends_in_the_sam
         torch.testing.assert_close(one, other, msg=name)
 
 
-def test_one_process_goes_on_where_two_have_stopped(
-    store: tm.TokenStore, options: TrainOptions, trained: Path, tmp_path: Path
+@pytest.mark.parametrize("begin", [1, 2])
+def test_another_number_of_processes_goes_on_with_the_same_batches(
+    store: tm.TokenStore, options: TrainOptions, trained: Path, tmp_path: Path, begin: int
 ) -> None:
-    """By torchrun, with the same global batch: shared otherwise, and the same in all."""
-    out, whole = tmp_path / "model", tmp_path / "whole"
-    script = tmp_path / "two.py"
+    """Two by torchrun: the same global batch, shared otherwise."""
+    out, script = tmp_path / "model", tmp_path / "part.py"
     script.write_text(
         "import sys, tokenmill as tm\n"
         "from pathlib import Path\n"
         "from tokenmill.train import TrainOptions, train_model\n"
-        "class Stop(Exception): pass\n"
         "def progress(stage, unit, done, total):\n"
         "    if sys.argv[4] == 'stop' and done == 6 * 128: raise SystemExit(3)\n"
         "options = TrainOptions(config=Path(sys.argv[3]), max_length=32, batch_rows=4, steps=12,\n"
         "    eval_tokens=512, device='cpu', save_every=5, eval_every=6)\n"
-        "train_model(tm.TokenStore.open(sys.argv[1]), Path(sys.argv[2]), options, progress=progress)\n",
+        "train_model(tm.TokenStore.open(sys.argv[1]), Path(sys.argv[2]), options, resume=True,\n"
+        "    progress=progress)\n",
         encoding="utf-8",
     )
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
-    quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*run, store.path, whole, options.config, "-"], check=False, env=quiet, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert hashes(whole) == hashes(trained)
-    for (name, one), other in zip(weights(trained).items(), weights(whole).values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4, msg=name)
-    # Two begin, one goes on.
-    stopped = subprocess.run(
-        [*run, store.path, out, options.config, "stop"], check=False, env=quiet, capture_output=True
-    )
-    assert stopped.returncode != 0
+
+    def part(processes: int, what: str) -> subprocess.CompletedProcess[bytes]:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        return subprocess.run(
+            [sys.executable, *launcher, script, store.path, out, options.config, what],
+            check=False,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    assert part(begin, "stop").returncode != 0
     assert [path.name for path in checkpoint.checkpoints(out)] == ["step-00000005"]
-    train_model(store, out, replace(options, save_every=5, eval_every=6), resume=True)
+    done = part(3 - begin, "go on")
+    assert done.returncode == 0, done.stderr.decode()
     assert hashes(out) == hashes(trained)
+    for (name, one), other in zip(weights(trained).items(), weights(out).values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_a_checkpoint_is_continued_only_by_a_run_of_the_same_plan(
@@ -277,6 +277,44 @@ def test_the_hash_of_a_batch_does_not_depend_on_how_it_is_shared_and_tells_batch
     for batch, want in zip(batches[:20], whole, strict=False):
         halves = [int(batch_hash(part_of(batch, part), ALONE), 16) for part in (slice(0, 2), slice(2, 6))]
         assert sum(halves) % (1 << 64) == int(want, 16)
+
+
+class FakeTracker:
+    """What wandb and trackio have in common."""
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[int, dict[str, Any]]] = []
+        self.finished = False
+
+    def init(self, **options: Any) -> FakeTracker:
+        self.options = options
+        return self
+
+    def log(self, values: dict[str, Any], *, step: int) -> None:
+        self.logged.append((step, values))
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_trackers_get_the_numbers_of_each_step(
+    store: tm.TokenStore, options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fake = FakeTracker()
+    monkeypatch.setitem(sys.modules, name, fake)  # type: ignore[arg-type]
+    train_model(store, tmp_path / "m", replace(options, steps=2), loggers=[name])
+    assert [step for step, _ in fake.logged] == [1, 2]
+    assert fake.logged[1][1]["loss"] > 0 and fake.logged[1][1]["validation_loss"] > 0
+    assert fake.options["config"]["steps"] == 2 and fake.finished
+
+
+def test_a_tracker_that_is_not_there_is_named(
+    store: tm.TokenStore, options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ImportError, match="pip install wandb"):
+        train_model(store, tmp_path / "m", options, loggers=["wandb"])
 
 
 # --- plans
@@ -430,6 +468,7 @@ def test_train_and_generate_from_a_shell(
     result = json.loads(done.stdout)
     assert result["steps"] == 3 and result["validation_loss"] > 0
     assert list((tmp_path / "m" / "tensorboard").iterdir())
+    assert "| command | `tokenmill " in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     text = run("generate", tmp_path / "m", "--prompt", "def ", "--max-tokens", 5, "--seed", 1, "--json")
     assert text.exit_code == 0, text.stderr
     assert json.loads(text.stdout)["text"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,7 @@ def command(
             chosen,
             resume=resume,
             loggers=log_to,
+            command=shlex.join(["tokenmill", *sys.argv[1:]]),
             progress=report,
             tell=lambda line: None if as_json else click.echo(line, err=True),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,20 +64,39 @@ def train_model(
     *,
     resume: bool = False,
     loggers: Sequence[str] = (),
+    command: str | None = None,
     progress: ProgressCallback | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Trained:
-    """Trains a model on a store and writes it to a folder; see `tokenmill.train`."""
+    """Train a model on a store and write it to a folder.
+
+    Args:
+        store: its training split is learned from, its validation split, if it has one, is evaluated on.
+        out: a folder that does not exist or is empty, or with `resume` that of a run that was stopped.
+        options: how.
+        resume: go on from the last checkpoint, if there is one. The plan must be the same (see `Plan`), the
+            number of processes need not be.
+        loggers: of `tokenmill.train.metrics.LOGGERS`, besides metrics.jsonl.
+        command: what the model card says that this was started by.
+        progress: called as `progress(stage, unit, done, total)` after each step.
+        tell: called with a line for people after each evaluation.
+
+    Raises:
+        ValueError: options that cannot be right, a checkpoint of another plan or a damaged one.
+        FileExistsError: `out` holds something, and `resume` was not asked for.
+        ImportError: a logger that is not installed.
+    """
     with group(options.device) as processes, ExitStack() as stack:
         run = Run(store, out, options, processes)
+        run.command = command
         run.prepare_folder(resume=resume)
         start = run.restore() if resume else 0
         if processes.is_first:
-            sinks: list[metrics.Logger] = [metrics.JsonLines(out, after=start)]
-            sinks += [metrics.open_logger(name, out, asdict(run.plan)) for name in loggers]
-            for sink in sinks:
-                stack.callback(sink.close)
-            run.sinks = sinks
+            run.sinks.append(stack.enter_context(closing(metrics.JsonLines(out, after=start))))
+            for name in loggers:
+                run.sinks.append(
+                    stack.enter_context(closing(metrics.open_logger(name, out, asdict(run.plan))))
+                )
             run.tell = tell
             run.progress = progress
         return run.train(start)
@@ -99,6 +118,7 @@ class Run:
         self.loader.check_model(vocab_size=config.vocab_size, tokenizer=store.tokenizer)
         self.optimizer = make_optimizer(self.model, self.plan)
         self.precision = self._precision()
+        self.command: str | None = None
         self.sinks: list[metrics.Logger] = []
         self.tell: Callable[[str], object] = lambda line: None
         self.progress: ProgressCallback | None = None
@@ -276,7 +296,7 @@ class Run:
                 f"{trained.bits_per_byte or float('nan'):.4f} bits per byte "
                 f"(unigram entropy {trained.unigram_loss:.4f} nats per token)"
             )
-        return {
+        facts = {
             "model": self.out.name,
             "parameters": f"{trained.parameters:,}",
             "architecture": self.model.config.model_type,
@@ -288,6 +308,7 @@ class Run:
             "seed": self.plan.seed,
             "made by": f"tokenmill {__version__}, torch {torch.__version__}",
         }
+        return facts if self.command is None else {**facts, "command": f"`{self.command}`"}
 
 
 class Watch:
