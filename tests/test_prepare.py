@@ -36,7 +36,7 @@ def test_prepare_writes_exactly_what_the_specification_says(tmp_path: Path, toke
         Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "a.tm", add_bos=True, shard_tokens=9
     )
     bos, eos = tokenizer.special_tokens["<s>"], tokenizer.special_tokens["</s>"]
-    documents = [([bos, *tokenizer.encode(text), eos], 0, row) for row, text in enumerate(TEXTS)]
+    documents = [([bos, *tokenizer.encode(text), eos], 0, row, text) for row, text in enumerate(TEXTS)]
     write_store(
         tmp_path / "b.tm",
         documents,
@@ -66,7 +66,7 @@ def test_validation_documents_are_told_by_their_text_and_written_as_specified(
     splits: dict[bool, list] = {False: [], True: []}
     for row, text in enumerate(texts):
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-        splits[number < 0.3 * 2**64].append(([*tokenizer.encode(text), eos], 0, row))
+        splits[number < 0.3 * 2**64].append(([*tokenizer.encode(text), eos], 0, row, text))
     write_store(
         tmp_path / "b.tm",
         splits[False],

@@ -227,6 +227,7 @@ def prepare(
     eos: int | None,
     shard_tokens: int,
     val_fraction: float,
+    resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...
 

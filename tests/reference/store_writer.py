@@ -11,10 +11,12 @@ from typing import Any
 
 BLOCK = 4 << 20
 
+Documents = Sequence[tuple[Any, ...]]
+
 
 def write_store(
     out: Path,
-    documents: Sequence[tuple[Sequence[int], int, int]],
+    documents: Documents,
     *,
     vocab_size: int,
     inputs: list[dict[str, Any]],
@@ -25,9 +27,10 @@ def write_store(
     eos: int | None = None,
     created_by: str = "reference",
     fraction: float = 0.0,
-    validation: Sequence[tuple[Sequence[int], int, int]] = (),
+    validation: Documents = (),
+    planned: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Write a store of (ids, input number, position) documents."""
+    """Write a store of (ids, input number, position) documents, or (ids, input number, position, text)."""
     out.mkdir()
     (out / "tokenizer.json").write_bytes(tokenizer_json)
     dtype = "uint16" if vocab_size <= 65_536 else "uint32"
@@ -48,15 +51,15 @@ def write_store(
     sequence += b"".join(_u64(2**64 - 1 if token is None else token) for token in (bos, eos))
     sequence += _u64(len(fingerprint.encode())) + fingerprint.encode()
 
-    def table(prefix: str, documents: Sequence[tuple[Sequence[int], int, int]]) -> dict[str, Any]:
+    def table(prefix: str, documents: Documents) -> dict[str, Any]:
         pieces = enumerate(_split(documents, shard_tokens))
-        shards = [_write_shard(out, f"{prefix}-{i:05}", piece, dtype) for i, piece in pieces]
+        shards = [_write_shard(out, f"{prefix}-{i:05}", piece, dtype, added) for i, piece in pieces]
         hashes = b"".join(bytes.fromhex(shard["content_hash"]) for shard in shards)
         return {
             "shards": shards,
             "num_tokens": sum(shard["num_tokens"] for shard in shards),
             "num_documents": len(documents),
-            "num_empty_documents": sum(len(ids) <= added for ids, _, _ in documents),
+            "num_empty_documents": sum(len(document[0]) <= added for document in documents),
             "content_hash": hashlib.sha256(sequence + _u64(len(shards)) + hashes).hexdigest(),
         }
 
@@ -64,9 +67,12 @@ def write_store(
     if fraction > 0:
         manifest["validation"] = {"fraction": fraction, **table("validation", validation)}
     _seal(out / "manifest.json", manifest)
+    plan = {name: manifest[name] for name in ("created_by", "tokenizer_sha256", "bos", "eos")}
+    plan |= {"shard_tokens": shard_tokens, "val_fraction": fraction, "inputs": list(planned)}
+    _seal(out / "prepare.json", plan)
 
 
-def _split(documents: Sequence[tuple[Sequence[int], int, int]], shard_tokens: int) -> list[list[Any]]:
+def _split(documents: Documents, shard_tokens: int) -> list[list[Any]]:
     shards: list[list[Any]] = []
     tokens = shard_tokens
     for document in documents:
@@ -78,15 +84,22 @@ def _split(documents: Sequence[tuple[Sequence[int], int, int]], shard_tokens: in
     return shards
 
 
-def _write_shard(out: Path, name: str, documents: list[Any], dtype: str) -> dict[str, Any]:
-    total = 0
-    tokens = docs = origin = b""
-    for ids, number, position in documents:
+def _write_shard(out: Path, name: str, documents: list[Any], dtype: str, added: int) -> dict[str, Any]:
+    total = empty = 0
+    tokens = docs = origin = source = b""
+    for ids, number, position, *text in documents:
+        empty += len(ids) <= added
         total += len(ids)
         tokens += struct.pack(f"<{len(ids)}{'H' if dtype == 'uint16' else 'I'}", *ids)
         docs += _u64(total)
         origin += _u64(number) + _u64(position)
-    record: dict[str, Any] = {"num_tokens": total, "num_documents": len(documents)}
+        source += _u64(number) + _u64(position) + hashlib.sha256("".join(text).encode()).digest()
+    record: dict[str, Any] = {
+        "num_tokens": total,
+        "num_documents": len(documents),
+        "num_empty_documents": empty,
+    }
+    record["source"] = hashlib.sha256(source).hexdigest()
     sequence = b"tokenmill-shard-1\n" + _u64(total) + _u64(len(documents))
     for extension, data in [("tokens", tokens), ("docs", docs), ("origin", origin)]:
         (out / f"{name}.{extension}").write_bytes(data)

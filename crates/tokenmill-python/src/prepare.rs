@@ -11,7 +11,7 @@ use tokenmill::store::{self, PrepareOptions};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -22,11 +22,12 @@ fn prepare(
     eos: Option<u32>,
     shard_tokens: u64,
     val_fraction: f64,
+    resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let mut blocks = source.take()?;
     let tokenizer = Arc::clone(tokenizer.inner());
-    let options = PrepareOptions { bos, eos, shard_tokens, val_fraction };
+    let options = PrepareOptions { bos, eos, shard_tokens, val_fraction, resume };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
         .map_err(CoreError::from)?;
     Ok(())

@@ -37,6 +37,12 @@ from tokenmill.cli._progress import progress
     help="Keep about this share of the documents from training, chosen by their text. Default: 0.",
 )
 @click.option(
+    "--shard-tokens",
+    type=click.IntRange(min=1),
+    help="Begin a new shard, a unit of resuming and copying, after so many tokens. Default: 268435456.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
+@click.option(
     "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
 )
 @document_options
@@ -52,6 +58,8 @@ def command(
     add_bos: bool | None,
     add_eos: bool | None,
     val_fraction: float | None,
+    shard_tokens: int | None,
+    resume: bool,
     dry_run: bool,
     file_format: str | None,
     text_field: str | None,
@@ -60,13 +68,15 @@ def command(
 ) -> None:
     """Encode DATA (files, folders, globs, or - for stdin) into a token store.
 
-    STORE must not exist yet, and appears when it is whole. Stopped before that, nothing is left of it.
+    STORE must not exist yet, and appears when it is whole. Stopped before that, by whatever, its finished
+    shards are kept in STORE.partial, and --resume goes on from there.
 
     \b
     tokenmill prepare 'data/*.jsonl.zst' -t tokenizer.json -o corpus.tm
     tokenmill prepare books/ -t tokenizer.json -o books.tm --format text --add-bos
     """
     import tokenmill
+    from tokenmill.prepare import finished_shards
 
     documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
     if dry_run:
@@ -74,9 +84,20 @@ def command(
         return
     note.kept = f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
-    options = given(add_bos=add_bos, add_eos=add_eos, val_fraction=val_fraction)
-    with progress(as_json=as_json) as report:
-        store = tokenmill.prepare(documents, tokenizer=tokenizer, out=output, **options, progress=report)
+    options = given(add_bos=add_bos, add_eos=add_eos, val_fraction=val_fraction, shard_tokens=shard_tokens)
+    try:
+        with progress(as_json=as_json) as report:
+            store = tokenmill.prepare(
+                documents, tokenizer=tokenizer, out=output, **options, resume=resume, progress=report
+            )
+    except BaseException as error:
+        if shards := finished_shards(output):
+            are = "shards are" if shards > 1 else "shard is"
+            kept = f"{shards} finished {are} in {output}.partial; go on with --resume"
+            note.kept = f"{output} was not made; {kept}"
+            if isinstance(error, OSError | tokenmill.DocumentError | tokenmill.UnknownTokenError):
+                click.echo(kept, err=True)
+        raise
     result = {
         "output": output,
         "documents": store.num_documents,

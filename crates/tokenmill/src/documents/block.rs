@@ -2,6 +2,7 @@
 
 use super::json_lines::{self, Lines};
 use crate::error::{Error, Place, Result};
+use std::fmt;
 use std::sync::Arc;
 
 /// How the bytes of a block divide into documents.
@@ -15,6 +16,18 @@ pub enum Layout {
     JsonLines(Arc<[String]>),
     /// Texts back to back; each entry is the end of one. They come from iterables and Arrow columns.
     Texts(Vec<usize>),
+}
+
+/// In words, for a person who has to see what differs.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layout::Whole => f.write_str("text, one document"),
+            Layout::Separated(separator) => write!(f, "text, separated by {separator:?}"),
+            Layout::JsonLines(path) => write!(f, "JSON Lines, text in {:?}", path.join(".")),
+            Layout::Texts(_) => f.write_str("texts"),
+        }
+    }
 }
 
 /// Raw bytes cut at record boundaries.

@@ -3,7 +3,7 @@
 use super::compressed::{Compression, Hashed};
 use super::cut::Cutter;
 use super::queue::Queue;
-use super::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
+use super::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
 use std::cell::Cell;
 use std::fs::File;
@@ -89,6 +89,8 @@ struct Input {
     name: Arc<str>,
     layout: Layout,
     compression: Compression,
+    /// `None`: not a regular file.
+    bytes: Option<u64>,
 }
 
 enum Message {
@@ -133,7 +135,7 @@ impl FileSource {
             total = total.zip(size).and_then(|(total, size)| total.checked_add(size));
             let number = u32::try_from(inputs.len())
                 .map_err(|_| Error::value(format!("{} files are more than 2^32 - 1; join some", paths.len())))?;
-            inputs.push(Input::new(number, path, layout));
+            inputs.push(Input::new(number, path, layout, size));
         }
         if options.separator.is_some() && inputs.iter().all(|input| matches!(input.layout, Layout::JsonLines(_))) {
             return Err(Error::value("a separator divides plain text, and none of the files is that; leave it out"));
@@ -167,12 +169,12 @@ impl FileSource {
 }
 
 impl Input {
-    fn new(number: u32, path: &Path, layout: Layout) -> Input {
+    fn new(number: u32, path: &Path, layout: Layout, bytes: Option<u64>) -> Input {
         if path.as_os_str() == STDIN {
-            return Input { number, path: None, name: "<stdin>".into(), layout, compression: Compression::None };
+            return Input { number, path: None, name: "<stdin>".into(), layout, compression: Compression::None, bytes };
         }
         let (compression, _) = Compression::of_name(&lower_name(path));
-        Input { number, path: Some(path.into()), name: path.display().to_string().into(), layout, compression }
+        Input { number, path: Some(path.into()), name: path.display().to_string().into(), layout, compression, bytes }
     }
 }
 
@@ -210,6 +212,15 @@ impl BlockSource for FileSource {
 
     fn total_bytes(&self) -> Option<u64> {
         self.total
+    }
+
+    fn planned(&self) -> Vec<PlannedInput> {
+        let planned = |input: &Input| PlannedInput {
+            name: input.name.to_string(),
+            layout: input.layout.to_string(),
+            bytes: input.bytes,
+        };
+        self.inputs.iter().map(planned).collect()
     }
 
     fn inputs(&self) -> Vec<InputRecord> {

@@ -44,6 +44,17 @@ pub struct InputRecord {
     pub sha256: String,
 }
 
+/// One input before it is read, as far as it is known then.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PlannedInput {
+    /// As in [`InputRecord`].
+    pub name: String,
+    /// How it divides into documents, in words.
+    pub layout: String,
+    /// Its size on disk; `None` for a pipe.
+    pub bytes: Option<u64>,
+}
+
 /// What the number that locates a document counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,6 +77,10 @@ pub trait BlockSource {
     fn bytes_read(&self) -> u64;
     /// Bytes of input in all, where that is known before reading.
     fn total_bytes(&self) -> Option<u64>;
+    /// The inputs that will be read; none where that is not known before.
+    fn planned(&self) -> Vec<PlannedInput> {
+        Vec::new()
+    }
     /// The inputs that have been read to their end. All of them once `next_block` has returned `None`.
     fn inputs(&self) -> Vec<InputRecord>;
     /// Nobody will ask for `inputs`, so that nothing need be hashed. To be called before the first block.

@@ -1,11 +1,11 @@
 //! A file that is hashed block by block while it is written.
 
+use super::disk::Disk;
 use super::sealed::sha256;
 use super::shard::FileRecord;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hex::to_hex;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Files are hashed in blocks of this many bytes. 4 MiB: damage is located to what can be fetched again in a blink,
@@ -15,6 +15,7 @@ const BLOCK: usize = 4 << 20;
 
 /// The buffer is the block: every write to disk is one full block, and no byte is read again for its hash.
 pub(super) struct BlockFile {
+    disk: Disk,
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
@@ -22,10 +23,11 @@ pub(super) struct BlockFile {
 }
 
 impl BlockFile {
-    pub(super) fn create(path: &Path) -> Result<BlockFile> {
+    pub(super) fn create(path: &Path, disk: &Disk) -> Result<BlockFile> {
         Ok(BlockFile {
+            disk: disk.clone(),
             path: path.to_path_buf(),
-            file: File::create_new(path).map_err(Error::io(path))?,
+            file: disk.create(path)?,
             buffer: Vec::new(),
             record: FileRecord { bytes: 0, sha256: Vec::new() },
         })
@@ -53,7 +55,7 @@ impl BlockFile {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.file.write_all(&self.buffer).map_err(Error::io(&self.path))?;
+        self.disk.write(&self.path, &self.file, &self.buffer)?;
         self.record.sha256.push(to_hex(&sha256(&self.buffer)));
         self.record.bytes += self.buffer.len() as u64;
         self.buffer.clear();
@@ -65,7 +67,7 @@ impl BlockFile {
         if !self.buffer.is_empty() {
             self.flush()?;
         }
-        self.file.sync_all().map_err(Error::io(&self.path))?;
+        self.disk.sync(&self.path, &self.file)?;
         Ok(self.record)
     }
 }

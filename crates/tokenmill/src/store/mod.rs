@@ -4,6 +4,7 @@
 //! corpus.tm/
 //!     manifest.json        what the store is: tokenizer, dtype, inputs, shard table, totals, content hash
 //!     tokenizer.json
+//!     prepare.json         what the writer was told: options, and how each input is laid out
 //!     shard-00000.tokens   u16 or u32 ids, back to back                  ◄── what training reads
 //!     shard-00000.docs     u64 end of each document, in tokens of this shard
 //!     shard-00000.origin   two u64 per document: input number, position in that input
@@ -22,10 +23,19 @@
 //! SHA-256 throughout: every language ships it (Python's hashlib, Go, Java, `sha256sum`), and processors of the
 //! last years hash 1 to 2 GB/s per core with it, which is faster than tokens are made.
 //!
-//! A store appears by one rename of a finished folder: it is whole or it is not there.
+//! A store grows in `corpus.tm.partial` (`workspace`) and appears by one rename of the finished folder: it is whole or it
+//! is not there, whenever the process is killed or the power cut. Finished shards of a stopped run are kept for the next
+//! (`kept`), if that is the same run (`plan`).
 
 mod block_file;
+mod disk;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faults_tests;
+mod kept;
 mod manifest;
+mod plan;
 mod prepare;
 mod reader;
 mod sealed;
@@ -35,13 +45,15 @@ mod split;
 mod tests;
 mod verify;
 mod verify_blocks;
+mod workspace;
 mod writer;
 
 pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
 pub use prepare::{PrepareOptions, prepare};
 pub use reader::Store;
-pub use shard::{ShardEntry, ShardFile, ShardRecord, Table};
+pub use sealed::Hash;
+pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table, text_hash};
 pub use split::{Split, Splitter};
 pub use verify::{Problem, Report, verify};
 pub use writer::{StoredId, Writer, WriterOptions};
@@ -50,6 +62,8 @@ pub use writer::{StoredId, Writer, WriterOptions};
 pub const MANIFEST: &str = "manifest.json";
 /// The file in a store that holds its tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// The file in a store that says what its writer was told.
+pub const PLAN: &str = "prepare.json";
 
 /// Tokens after which a new shard begins: 2^28 are 512 MiB of u16 ids or 1 GiB of u32 ids. A shard is then copied,
 /// checked or lost in seconds, every file stays below the 2 GiB that some tools stop at, and 10^12 tokens are

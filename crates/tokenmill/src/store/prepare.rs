@@ -1,8 +1,8 @@
 //! Documents → ids → store.
 //!
 //! ```text
-//! group n      parse + encode, every block on its own thread ─┐ at the same time
-//! group n − 1  append to the store, in order                 ─┘
+//! group n      parse, what is on disk already, encode: every block on its own thread ─┐ at the same time
+//! group n − 1  append to the store, in order                                          ─┘
 //! ```
 //!
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
@@ -10,9 +10,9 @@
 
 use super::split::{Split, Splitter};
 use super::writer::{StoredId, Writer, WriterOptions};
-use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest};
+use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, Layout, for_each_group};
+use crate::documents::{Block, BlockSource, Documents, Layout, for_each_group};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
@@ -21,6 +21,7 @@ use crate::tokenizer::Tokenizer;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How documents become a stream of ids.
 #[derive(Debug, Clone)]
@@ -33,16 +34,18 @@ pub struct PrepareOptions {
     pub shard_tokens: u64,
     /// The share of the documents that goes into the validation split; 0: there is none.
     pub val_fraction: f64,
+    /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
+    pub resume: bool,
 }
 
 impl Default for PrepareOptions {
     fn default() -> Self {
-        PrepareOptions { bos: None, eos: None, shard_tokens: DEFAULT_SHARD_TOKENS, val_fraction: 0.0 }
+        PrepareOptions { bos: None, eos: None, shard_tokens: DEFAULT_SHARD_TOKENS, val_fraction: 0.0, resume: false }
     }
 }
 
 /// Encodes every document of `source` into a new store at `out`, which must not exist. Special tokens in a text are
-/// ordinary text. On an error or Ctrl-C nothing is left at `out` or beside it.
+/// ordinary text. On an error or Ctrl-C the finished shards are kept in `NAME.partial`, for `resume`.
 pub fn prepare(
     source: &mut dyn BlockSource,
     tokenizer: &Tokenizer,
@@ -57,6 +60,8 @@ pub fn prepare(
         eos: options.eos,
         shard_tokens: options.shard_tokens,
         val_fraction: options.val_fraction,
+        inputs: source.planned(),
+        resume: options.resume,
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
     let pool = threads::pool()?;
@@ -89,13 +94,18 @@ where
     Vec<T>: Output,
 {
     let splitter = writer.splitter();
+    let mut kept = writer.kept();
     let mut waiting: Vec<Result<Encoded<T>>> = Vec::new();
     for_each_group(source, "encoding", monitor, |group| {
         let ready = std::mem::take(&mut waiting);
         let (written, encoded) = pool.install(|| {
             rayon::join(
                 || append(&mut writer, ready),
-                || group.into_par_iter().map(|block| encode_block(block, encode, options, splitter)).collect(),
+                || {
+                    let mut parsed: Vec<_> = group.into_par_iter().map(|block| parse_block(block, splitter)).collect();
+                    parsed.iter_mut().flatten().for_each(|block| block.pass_over(&mut kept));
+                    parsed.into_par_iter().map(|block| encode_block(block?, encode, options)).collect()
+                },
             )
         });
         waiting = encoded;
@@ -105,43 +115,76 @@ where
     writer.finish(source.inputs())
 }
 
+/// The documents of a block and what is to be done with each.
+struct Parsed {
+    name: Arc<str>,
+    /// What a document's position counts.
+    unit: &'static str,
+    documents: Documents,
+    items: Vec<Item>,
+}
+
+/// A document.
+struct Item {
+    split: Split,
+    origin: Origin,
+    /// A stopped run has written it.
+    kept: bool,
+}
+
+/// What can be said of each block by itself.
+fn parse_block(block: Block, splitter: Splitter) -> Result<Parsed> {
+    let name = Arc::clone(&block.name);
+    let unit = if matches!(block.layout, Layout::Texts(_)) { "row" } else { "byte" };
+    let documents = block.parse()?;
+    let item = |(text, position): (&str, &u64)| {
+        let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
+        Item { split: splitter.split(&origin.text), origin, kept: false }
+    };
+    let items = documents.iter().zip(&documents.positions).map(item).collect();
+    Ok(Parsed { name, unit, documents, items })
+}
+
+impl Parsed {
+    /// Of the first documents of each split, as many as are `kept` are not encoded again.
+    fn pass_over(&mut self, kept: &mut [u64; 2]) {
+        for item in &mut self.items {
+            let left = &mut kept[item.split as usize];
+            item.kept = *left > 0;
+            *left = left.saturating_sub(1);
+        }
+    }
+}
+
 /// The ids of a block's documents, BOS and EOS included.
 struct Encoded<T> {
-    input: u32,
     ids: Vec<T>,
     /// End of each document in `ids`.
     ends: Vec<usize>,
-    positions: Vec<u64>,
-    splits: Vec<Split>,
+    items: Vec<Item>,
 }
 
-fn encode_block<T>(
-    block: Block,
-    encode: Encode<'_, T>,
-    options: &PrepareOptions,
-    splitter: Splitter,
-) -> Result<Encoded<T>>
+fn encode_block<T>(block: Parsed, encode: Encode<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
 where
     Vec<T>: Output,
 {
-    let (name, layout) = (block.name.clone(), block.layout.clone());
-    let documents = block.parse()?;
+    let Parsed { name, unit, documents, items } = block;
     // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
     let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
     let mut ends = Vec::with_capacity(documents.len());
-    for (text, position) in documents.iter().zip(&documents.positions) {
-        ids.push_all(options.bos.as_slice());
-        encode(text, &mut ids).map_err(|error| located(error, &name, &layout, *position))?;
-        ids.push_all(options.eos.as_slice());
+    for (text, item) in documents.iter().zip(&items) {
+        if !item.kept {
+            ids.push_all(options.bos.as_slice());
+            encode(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
+            ids.push_all(options.eos.as_slice());
+        }
         ends.push(ids.len());
     }
-    let splits = documents.iter().map(|text| splitter.split(text)).collect();
-    Ok(Encoded { input: documents.input, ids, ends, positions: documents.positions, splits })
+    Ok(Encoded { ids, ends, items })
 }
 
 /// The tokenizer knows the text that it has no token for, not where it comes from.
-fn located(error: Error, name: &str, layout: &Layout, position: u64) -> Error {
-    let unit = if matches!(layout, Layout::Texts(_)) { "row" } else { "byte" };
+fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
     match error {
         Error::UnknownToken(reason) => Error::UnknownToken(format!("{name}, document at {unit} {position}: {reason}")),
         other => other,
@@ -151,10 +194,14 @@ fn located(error: Error, name: &str, layout: &Layout, position: u64) -> Error {
 /// Stops at the first block that failed: the first of the input, whichever thread failed first.
 fn append<T: StoredId>(writer: &mut Writer, blocks: Vec<Result<Encoded<T>>>) -> Result<()> {
     for block in blocks {
-        let Encoded { input, ids, ends, positions, splits } = block?;
+        let Encoded { ids, ends, items } = block?;
         let mut start = 0;
-        for ((end, position), split) in ends.into_iter().zip(positions).zip(splits) {
-            writer.append(split, &ids[start..end], input, position)?;
+        for (end, Item { split, origin, kept }) in ends.into_iter().zip(items) {
+            if kept {
+                writer.skip(split, &origin)?;
+            } else {
+                writer.append(split, &ids[start..end], &origin)?;
+            }
             start = end;
         }
     }

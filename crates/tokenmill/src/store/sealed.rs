@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// A SHA-256 digest.
-pub(super) type Hash = [u8; 32];
+pub type Hash = [u8; 32];
 
 const BEFORE: &[u8] = b",\n  \"checksum\": \"";
 const AFTER: &[u8] = b"\"\n}\n";
@@ -64,17 +64,6 @@ pub(super) fn is_intact(text: &[u8]) -> bool {
         return false;
     };
     rest.strip_suffix(BEFORE).is_some_and(|content| to_hex(&sha256(content)).as_bytes() == checksum)
-}
-
-/// Writes a sealed file and makes it durable.
-pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let text = seal(value)?;
-    File::create_new(path)
-        .and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
-        })
-        .map_err(Error::io(path))
 }
 
 /// The bytes of a JSON file of a store; a file above `limit` bytes is refused before it is read.

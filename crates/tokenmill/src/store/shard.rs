@@ -4,9 +4,10 @@ use super::manifest::Dtype;
 use super::sealed::{self, Hash, from_hex, put_number, sha256};
 use super::split::Split;
 use super::{BLOCK_BYTES, MANIFEST};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// 69 bytes a block: enough for a shard of 4 TB.
@@ -73,6 +74,10 @@ pub struct ShardRecord {
     pub num_tokens: u64,
     /// Documents in the shard.
     pub num_documents: u64,
+    /// Documents with no token but BOS and EOS.
+    pub num_empty_documents: u64,
+    /// SHA-256 over what the shard was made of, hexadecimal: see [`SourceHash`].
+    pub source: String,
     /// The .tokens file.
     pub tokens: FileRecord,
     /// The .docs file.
@@ -88,6 +93,41 @@ pub struct FileRecord {
     pub bytes: u64,
     /// SHA-256 of each 4 MiB block (the last may be shorter), hexadecimal.
     pub sha256: Vec<String>,
+}
+
+/// Where a document comes from, and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The number of its input.
+    pub input: u32,
+    /// Its position there.
+    pub position: u64,
+    /// [`text_hash`] of its text.
+    pub text: Hash,
+}
+
+/// SHA-256 of the text of a document.
+pub fn text_hash(text: &str) -> Hash {
+    sha256(text.as_bytes())
+}
+
+/// SHA-256 over the documents of a shard: input number and position (u64, little-endian) and the hash of the text of
+/// each. Tells whether the inputs are still what the shard was made of.
+#[derive(Debug, Clone, Default)]
+pub struct SourceHash(Sha256);
+
+impl SourceHash {
+    /// Adds the next document.
+    pub fn update(&mut self, origin: &Origin) {
+        self.0.update(u64::from(origin.input).to_le_bytes());
+        self.0.update(origin.position.to_le_bytes());
+        self.0.update(origin.text);
+    }
+
+    /// The hash of all documents added, in hexadecimal digits.
+    pub fn finish(self) -> String {
+        to_hex(&self.0.finalize())
+    }
 }
 
 impl Table {
@@ -124,15 +164,13 @@ impl Table {
     }
 
     /// Adds a finished shard.
-    pub(super) fn push(&mut self, name: String, record: &ShardRecord, hash: &Hash) {
+    pub(super) fn push(&mut self, name: &str, record: &ShardRecord) -> Result<()> {
+        let entry = ShardEntry::of(name, record).ok_or_else(|| Error::value("a block has no hash"))?;
         self.num_tokens += record.num_tokens;
         self.num_documents += record.num_documents;
-        self.shards.push(ShardEntry {
-            name,
-            num_tokens: record.num_tokens,
-            num_documents: record.num_documents,
-            content_hash: to_hex(hash),
-        });
+        self.num_empty_documents += record.num_empty_documents;
+        self.shards.push(entry);
+        Ok(())
     }
 }
 
@@ -147,6 +185,16 @@ pub(super) fn record_name(shard: &str) -> String {
 }
 
 impl ShardEntry {
+    /// The line for a shard with this record; `None`: a hash in it is not one.
+    pub(super) fn of(name: &str, record: &ShardRecord) -> Option<ShardEntry> {
+        Some(ShardEntry {
+            name: name.into(),
+            num_tokens: record.num_tokens,
+            num_documents: record.num_documents,
+            content_hash: to_hex(&record.content_hash()?),
+        })
+    }
+
     /// Size that a file of the shard must have; `None` where the counts are beyond all bounds.
     pub fn file_bytes(&self, file: ShardFile, dtype: Dtype) -> Option<u64> {
         match file {
@@ -204,6 +252,9 @@ impl ShardRecord {
             {
                 return Err(format!("size or number of hashes of {} cannot be right", file.name(&entry.name)));
             }
+        }
+        if from_hex(&self.source).is_none() || self.num_empty_documents > self.num_documents {
+            return Err("the hash of its source or the number of its empty documents cannot be right".into());
         }
         match self.content_hash() {
             Some(hash) if to_hex(&hash) == entry.content_hash => Ok(()),

@@ -3,8 +3,8 @@
 use super::prepare::write_documents;
 use super::verify::verify_with;
 use super::{
-    BLOCK_BYTES, Dtype, MANIFEST, Manifest, PrepareOptions, Report, Split, Splitter, Store, TOKENIZER, Writer,
-    WriterOptions, sealed,
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, Split, Splitter, Store, TOKENIZER,
+    Writer, WriterOptions, sealed, text_hash,
 };
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
@@ -24,7 +24,13 @@ fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
         eos: None,
         shard_tokens,
         val_fraction: 0.0,
+        inputs: Vec::new(),
+        resume: false,
     }
+}
+
+fn origin(input: u32, position: u64) -> Origin {
+    Origin { input, position, text: text_hash("") }
 }
 
 fn inputs(count: usize) -> Vec<InputRecord> {
@@ -44,7 +50,7 @@ fn save_tokenizer(path: &Path) -> Result<()> {
 fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Manifest> {
     let mut writer = Writer::create(out, options, save_tokenizer)?;
     for (position, ids) in (0..).zip(documents) {
-        writer.append(Split::Train, ids, u32::try_from(position % 2).unwrap(), position * 100)?;
+        writer.append(Split::Train, ids, &origin(u32::try_from(position % 2).unwrap(), position * 100))?;
     }
     writer.finish(inputs(2))
 }
@@ -125,7 +131,7 @@ fn a_store_without_documents_is_a_store() {
     assert_eq!((store.num_tokens(), store.num_documents(), store.segments().len()), (0, 0, 0));
     store.read(0..0, &mut []).unwrap();
     assert!(store.document_at(0).is_err() && store.document_range(0).is_err());
-    assert_eq!(names(&out), [MANIFEST, TOKENIZER]);
+    assert_eq!(names(&out), [MANIFEST, PLAN, TOKENIZER]);
     assert_eq!(check(&out).problems, []);
 }
 
@@ -164,8 +170,9 @@ fn ids_of_either_width_in_memory_make_the_same_store() {
             append(&mut writer);
             writer.finish(inputs(1)).unwrap().train.content_hash
         };
-        let narrow = hash("narrow", &|writer| writer.append(Split::Train, &[1u16, 65_535, 256], 0, 0).unwrap());
-        let wide = hash("wide", &|writer| writer.append(Split::Train, &[1u32, 65_535, 256], 0, 0).unwrap());
+        let narrow =
+            hash("narrow", &|writer| writer.append(Split::Train, &[1u16, 65_535, 256], &origin(0, 0)).unwrap());
+        let wide = hash("wide", &|writer| writer.append(Split::Train, &[1u32, 65_535, 256], &origin(0, 0)).unwrap());
         assert_eq!(narrow, wide);
     }
 }
@@ -173,7 +180,7 @@ fn ids_of_either_width_in_memory_make_the_same_store() {
 #[test]
 fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let error = write(&folder.path().join("s.tm"), options(65_536, 1), &[&[1], &[65_536]]).unwrap_err();
+    let error = write(&folder.path().join("s.tm"), options(65_536, 9), &[&[1], &[65_536]]).unwrap_err();
     assert!(error.to_string().contains("id 65536 is not below the vocabulary size 65536"), "{error}");
     let bos = WriterOptions { bos: Some(7), ..options(7, 1) };
     assert!(write(&folder.path().join("s.tm"), bos, &[]).is_err());
@@ -185,8 +192,8 @@ fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.tm");
     assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
-    let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(Split::Train, &[1u32], 2, 0).unwrap();
+    let mut writer = Writer::create(&out, options(5, 9), save_tokenizer).unwrap();
+    writer.append(Split::Train, &[1u32], &origin(2, 0)).unwrap();
     assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
 }
@@ -200,11 +207,14 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     assert!(error.contains("already exists; remove it or choose another name"), "{error}");
     fs::remove_dir(&out).unwrap();
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
-    writer.append(Split::Train, &[1u32], 0, 0).unwrap();
+    writer.append(Split::Train, &[1u32], &origin(0, 0)).unwrap();
     fs::create_dir(&out).unwrap();
     assert!(writer.finish(inputs(1)).is_err());
-    assert_eq!(names(folder.path()), ["s.tm"]);
+    assert_eq!(names(folder.path()), ["s.tm", "s.tm.partial"]);
     assert!(names(&out).is_empty());
+    fs::remove_dir(&out).unwrap();
+    let writer = Writer::create(&out, WriterOptions { resume: true, ..options(5, 1) }, save_tokenizer).unwrap();
+    assert_eq!(writer.kept(), [1, 0]);
 }
 
 #[test]
@@ -273,6 +283,24 @@ fn a_missing_shortened_or_extra_file_is_named_and_the_rest_is_still_checked() {
     assert_eq!(files, expected);
     let error = Store::open(&out, Split::Train).unwrap_err().to_string();
     assert!(error.contains("shard-00001.docs: is 9 bytes long where manifest.json needs 16"), "{error}");
+}
+
+#[test]
+fn shards_that_changed_places_are_found_with_their_records_or_without() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, extensions) in [&["tokens"][..], &["tokens", "docs", "origin", "json"]].into_iter().enumerate() {
+        let out = folder.path().join(number.to_string());
+        write(&out, options(100, 2), &[&[1, 2], &[3, 4]]).unwrap();
+        for extension in extensions {
+            let [first, second] = [0, 1].map(|shard| out.join(format!("shard-0000{shard}.{extension}")));
+            fs::rename(&first, out.join("aside")).unwrap();
+            fs::rename(&second, &first).unwrap();
+            fs::rename(out.join("aside"), &second).unwrap();
+        }
+        let files: Vec<_> = check(&out).problems.into_iter().map(|problem| problem.file).collect();
+        let found = if number == 0 { "tokens" } else { "json" };
+        assert_eq!(files, [format!("shard-00000.{found}"), format!("shard-00001.{found}")]);
+    }
 }
 
 #[test]
@@ -420,7 +448,7 @@ fn prepare_split(
 ) -> Result<Manifest> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
-    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction };
+    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, resume: false };
     let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, val_fraction, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
     write_documents(&mut source, &encode, writer, &prepare, monitor, &pool)
@@ -446,7 +474,8 @@ fn documents_go_to_the_split_that_their_text_says_in_order_and_both_are_checked(
     let manifest = prepare_split(&out, &texts, 0.4, &(), 2).unwrap();
     let splitter = Splitter::new(0.4).unwrap();
     for split in [Split::Train, Split::Validation] {
-        let chosen: Vec<&str> = texts.iter().copied().filter(|text| splitter.split(text) == split).collect();
+        let chosen: Vec<&str> =
+            texts.iter().copied().filter(|text| splitter.split(&text_hash(text)) == split).collect();
         assert!(chosen.len() > 2, "{chosen:?}");
         let store = Store::open(&out, split).unwrap();
         assert!(manifest.table(split).unwrap().shards.len() > 1);

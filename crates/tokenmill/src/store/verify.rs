@@ -1,10 +1,11 @@
 //! Checks every byte of a store and says what is wrong, where. Does not stop at the first problem.
 
 use super::manifest::{CHANGED, Manifest};
+use super::plan::Plan;
 use super::sealed::{self, Hash, from_hex, sha256};
 use super::shard::{ShardEntry, ShardRecord, Table, record_name};
 use super::verify_blocks::{BlockTask, FileTask};
-use super::{MANIFEST, ShardFile, TOKENIZER};
+use super::{MANIFEST, PLAN, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::hex::to_hex;
@@ -78,6 +79,7 @@ pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Finge
                 report.documents = report.documents.saturating_add(table.num_documents);
             }
             report.problems.extend(check_tokenizer(path, &manifest, fingerprint));
+            report.problems.extend(Plan::load(path).err().map(|error| Problem::of_file(PLAN, reason_of(&error))));
             check_shards(path, &manifest, monitor, &mut report)?;
             report.problems.extend(unexpected(&names, &manifest));
         }
@@ -226,7 +228,7 @@ fn check_file(file: &FileTask<'_>, monitor: &dyn Monitor, total: u64, report: &m
 }
 
 fn unexpected(names: &BTreeSet<String>, manifest: &Manifest) -> Vec<Problem> {
-    let mut expected = BTreeSet::from([MANIFEST.to_string(), TOKENIZER.to_string()]);
+    let mut expected = BTreeSet::from([MANIFEST, PLAN, TOKENIZER].map(String::from));
     for shard in manifest.tables().flat_map(|(_, table)| &table.shards) {
         expected.insert(record_name(&shard.name));
         expected.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));

@@ -1,17 +1,21 @@
 //! Writes a store: documents in order, into a folder that gets its name only when all is on disk.
+//!
+//! A full shard is synced and recorded on a thread of its own, so that encoding never waits for the disk.
 
 use super::block_file::BlockFile;
+use super::disk::Disk;
+use super::kept::{Kept, KeptShard};
 use super::manifest::{Dtype, Manifest, Validation};
-use super::sealed::{self, sha256};
-use super::shard::{ShardRecord, Table, record_name, shard_name};
+use super::plan::Plan;
+use super::sealed;
+use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name};
 use super::split::{Split, Splitter};
-use super::{MANIFEST, ShardFile, TOKENIZER};
-use crate::documents::InputRecord;
+use super::workspace::{START_AGAIN, Workspace};
+use super::{MANIFEST, ShardFile};
+use crate::documents::{InputRecord, PlannedInput};
 use crate::error::{Error, Result};
-use crate::fs::{sync_folder, temporary_beside};
-use crate::hex::to_hex;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 /// What a store is made with.
 #[derive(Debug, Clone)]
@@ -28,6 +32,10 @@ pub struct WriterOptions {
     pub shard_tokens: u64,
     /// The share of the documents that is kept from training.
     pub val_fraction: f64,
+    /// What will be read, as far as it is known.
+    pub inputs: Vec<PlannedInput>,
+    /// Go on with what a stopped run has left beside `out`, if anything.
+    pub resume: bool,
 }
 
 /// An id in the memory of whoever writes: of the store's width or the other.
@@ -50,32 +58,23 @@ impl StoredId for u32 {
     }
 }
 
-/// Appends documents to a store that does not exist yet. Dropped before [`Writer::finish`], it leaves nothing behind.
+/// Appends documents to a store that does not exist yet. Dropped before [`Writer::finish`], it keeps the finished shards in
+/// `NAME.partial`, for [`WriterOptions::resume`]; where there is none, nothing.
 pub struct Writer {
-    out: PathBuf,
-    folder: TemporaryFolder,
-    shard_tokens: u64,
+    plan: Plan,
     splitter: Splitter,
     manifest: Manifest,
+    /// What a stopped run finished, not yet seen again, by split.
+    kept: [Kept; 2],
     /// The shards being written, by split.
     open: [Option<OpenShard>; 2],
+    /// Shards begun or kept so far, by split.
+    begun: [usize; 2],
     /// Largest input number seen, to be checked against the inputs at the end.
     last_input: Option<u32>,
-}
-
-/// Removed when dropped, unless published.
-struct TemporaryFolder {
-    path: PathBuf,
-    published: bool,
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        if !self.published {
-            // Already failing: what matters to the user is the first error.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
+    /// Dropped before the workspace, so that a shard on its way to the disk is there when that decides what to keep.
+    closing: Closing,
+    workspace: Workspace,
 }
 
 impl Writer {
@@ -85,33 +84,52 @@ impl Writer {
         options: WriterOptions,
         save_tokenizer: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Writer> {
-        let WriterOptions { tokenizer_fingerprint, vocab_size, bos, eos, shard_tokens, val_fraction } = options;
+        Writer::on_disk(Disk::default(), out, options, save_tokenizer)
+    }
+
+    pub(super) fn on_disk(
+        disk: Disk,
+        out: &Path,
+        options: WriterOptions,
+        save_tokenizer: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Writer> {
+        let WriterOptions { tokenizer_fingerprint, vocab_size, bos, eos, shard_tokens, val_fraction, .. } = options;
         if shard_tokens == 0 {
             return Err(Error::value("shard_tokens is 0; a shard needs at least 1 token"));
         }
         let splitter = Splitter::new(val_fraction)?;
-        let mut manifest = Manifest::new(&tokenizer_fingerprint, vocab_size, bos, eos);
-        if val_fraction > 0.0 {
-            manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
-        }
         for (name, id) in [("BOS", bos), ("EOS", eos)] {
             if let Some(id) = id.filter(|id| u64::from(*id) >= vocab_size) {
                 return Err(Error::value(format!("{name} id {id} is not below the vocabulary size {vocab_size}")));
             }
         }
-        refuse_existing(out)?;
-        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::metadata(parent).map_err(Error::io(parent))?;
-        let path = temporary_beside(out)?;
-        fs::create_dir(&path).map_err(Error::io(&path))?;
-        let folder = TemporaryFolder { path, published: false };
-        let tokenizer = folder.path.join(TOKENIZER);
-        save_tokenizer(&tokenizer)?;
-        let bytes = fs::read(&tokenizer).map_err(Error::io(&tokenizer))?;
-        File::open(&tokenizer).and_then(|file| file.sync_all()).map_err(Error::io(&tokenizer))?;
-        manifest.tokenizer_sha256 = to_hex(&sha256(&bytes));
-        let open = [None, None];
-        Ok(Writer { out: out.to_path_buf(), folder, shard_tokens, splitter, manifest, open, last_input: None })
+        let mut manifest = Manifest::new(&tokenizer_fingerprint, vocab_size, bos, eos);
+        if val_fraction > 0.0 {
+            manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
+        }
+        let mut workspace = Workspace::open(out, options.resume, disk)?;
+        manifest.tokenizer_sha256 = workspace.tokenizer(save_tokenizer)?;
+        let plan = Plan {
+            created_by: manifest.created_by.clone(),
+            tokenizer_sha256: manifest.tokenizer_sha256.clone(),
+            bos,
+            eos,
+            shard_tokens,
+            val_fraction,
+            inputs: options.inputs,
+        };
+        let kept = workspace.enter(&plan, manifest.dtype)?;
+        Ok(Writer {
+            plan,
+            splitter,
+            manifest,
+            begun: [kept[0].len(), kept[1].len()],
+            kept: kept.map(Kept::new),
+            open: [None, None],
+            last_input: None,
+            closing: Closing::default(),
+            workspace,
+        })
     }
 
     /// Tells which split a document belongs to.
@@ -119,9 +137,27 @@ impl Writer {
         self.splitter
     }
 
-    /// Appends one document to its split: its ids (BOS and EOS included), the number of its input and its position
-    /// there. Ids of the store's own width are written as they are.
-    pub fn append<T: StoredId>(&mut self, split: Split, ids: &[T], input: u32, position: u64) -> Result<()> {
+    /// How many of the first documents of each split are on disk: those have to be [skipped](Writer::skip).
+    pub fn kept(&self) -> [u64; 2] {
+        self.kept.each_ref().map(Kept::documents)
+    }
+
+    /// Passes over a document that a stopped run has written.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: it wrote another one.
+    pub fn skip(&mut self, split: Split, origin: &Origin) -> Result<()> {
+        self.last_input = self.last_input.max(Some(origin.input));
+        match self.kept[split as usize].skip(origin) {
+            Ok(None) => Ok(()),
+            Ok(Some(shard)) => self.table(split)?.push(&shard.name, &shard.record),
+            Err(shard) => Err(self.changed(&shard)),
+        }
+    }
+
+    /// Appends one document to its split: its ids (BOS and EOS included) and where it comes from. Ids of the store's own
+    /// width are written as they are.
+    pub fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
         let largest = ids.iter().copied().max().map(T::wide);
         if let Some(id) = largest.filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
             return Err(Error::value(format!(
@@ -129,19 +165,17 @@ impl Writer {
                 self.manifest.vocab_size
             )));
         }
-        let shards = self.table(split)?.shards.len();
+        let added = usize::from(self.manifest.bos.is_some()) + usize::from(self.manifest.eos.is_some());
+        let dtype = self.manifest.dtype;
         let mut shard = match self.open[split as usize].take() {
             Some(shard) => shard,
-            None => OpenShard::create(&self.folder.path, shard_name(split, shards))?,
+            None => self.begin(split)?,
         };
-        shard.append(ids, self.manifest.dtype, input, position)?;
-        self.last_input = self.last_input.max(Some(input));
-        let added = usize::from(self.manifest.bos.is_some()) + usize::from(self.manifest.eos.is_some());
-        if ids.len() <= added {
-            self.table(split)?.num_empty_documents += 1;
-        }
-        if shard.num_tokens >= self.shard_tokens {
-            self.close(split, shard)
+        shard.append(ids, dtype, origin)?;
+        shard.num_empty_documents += u64::from(ids.len() <= added);
+        self.last_input = self.last_input.max(Some(origin.input));
+        if shard.num_tokens >= self.plan.shard_tokens {
+            self.close(shard)
         } else {
             self.open[split as usize] = Some(shard);
             Ok(())
@@ -150,10 +184,8 @@ impl Writer {
 
     /// Writes the manifest and gives the store its name.
     pub fn finish(mut self, inputs: Vec<InputRecord>) -> Result<Manifest> {
-        for split in [Split::Train, Split::Validation] {
-            if let Some(shard) = self.open[split as usize].take() {
-                self.close(split, shard)?;
-            }
+        if let Some(shard) = self.kept.iter().find_map(Kept::left) {
+            return Err(self.changed(shard));
         }
         if let Some(input) = self.last_input.filter(|input| (*input as usize) >= inputs.len()) {
             return Err(Error::value(format!(
@@ -161,60 +193,121 @@ impl Writer {
                 inputs.len()
             )));
         }
+        for split in [Split::Train, Split::Validation] {
+            if let Some(shard) = self.open[split as usize].take() {
+                self.close(shard)?;
+            }
+        }
+        self.wait()?;
         self.manifest.inputs = inputs;
         self.manifest.set_content_hashes()?;
-        let path = self.folder.path.join(MANIFEST);
+        let path = self.workspace.path().join(MANIFEST);
         self.manifest.check().map_err(|reason| Error::store(&path, reason))?;
-        sealed::write(&path, &self.manifest)?;
-        sync_folder(Some(&self.folder.path))?;
-        // rename(2) would silently replace an empty folder.
-        refuse_existing(&self.out)?;
-        fs::rename(&self.folder.path, &self.out).map_err(Error::io(&self.out))?;
-        self.folder.published = true;
-        sync_folder(self.out.parent())?;
+        self.workspace.publish(&sealed::seal(&self.manifest)?)?;
         Ok(self.manifest)
     }
 
-    fn close(&mut self, split: Split, shard: OpenShard) -> Result<()> {
-        let (name, record) = shard.finish()?;
-        let hash = record.content_hash().ok_or_else(|| Error::value("a block has no hash"))?;
-        sealed::write(&self.folder.path.join(record_name(&name)), &record)?;
-        self.table(split)?.push(name, &record, &hash);
-        Ok(())
+    fn begin(&mut self, split: Split) -> Result<OpenShard> {
+        // An empty table where there is no validation: said here, before a file is made.
+        self.table(split)?;
+        let name = shard_name(split, self.begun[split as usize]);
+        self.begun[split as usize] += 1;
+        OpenShard::create(&self.workspace, split, name)
+    }
+
+    /// Hands a full shard to the thread that brings it to the disk, once the one before is there.
+    fn close(&mut self, shard: OpenShard) -> Result<()> {
+        self.wait()?;
+        self.closing.start(shard)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.closing.wait()? {
+            None => Ok(()),
+            Some((split, name, record)) => self.table(split)?.push(&name, &record),
+        }
     }
 
     fn table(&mut self, split: Split) -> Result<&mut Table> {
         self.manifest.table_mut(split).ok_or_else(|| Error::value("this store has no validation split"))
     }
+
+    fn changed(&self, shard: &KeptShard) -> Error {
+        Error::store(self.workspace.path(), format!("{}; {START_AGAIN}", shard.complaint(&self.plan.inputs)))
+    }
 }
 
-/// `symlink_metadata`, so that a dangling link counts as something there.
-fn refuse_existing(out: &Path) -> Result<()> {
-    if fs::symlink_metadata(out).is_ok() {
-        return Err(Error::store(out, "already exists; remove it or choose another name"));
+/// A shard on its way to the disk.
+#[derive(Default)]
+struct Closing {
+    thread: Option<JoinHandle<Result<Closed>>>,
+}
+
+type Closed = (Split, String, ShardRecord);
+
+impl Closing {
+    fn start(&mut self, shard: OpenShard) -> Result<()> {
+        let thread = std::thread::Builder::new()
+            .name("tokenmill-disk".into())
+            .spawn(move || shard.finish())
+            .map_err(|error| Error::value(format!("cannot start the thread that syncs shards: {error}")))?;
+        self.thread = Some(thread);
+        Ok(())
     }
-    Ok(())
+
+    fn wait(&mut self) -> Result<Option<Closed>> {
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(None),
+            Some(Ok(closed)) => closed.map(Some),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // Already failing: what matters to the user is the first error.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// The shard that documents are being appended to.
 struct OpenShard {
+    split: Split,
     name: String,
+    folder: PathBuf,
+    disk: Disk,
     tokens: BlockFile,
     docs: BlockFile,
     origin: BlockFile,
     num_tokens: u64,
     num_documents: u64,
+    num_empty_documents: u64,
+    source: SourceHash,
 }
 
 impl OpenShard {
-    fn create(folder: &Path, name: String) -> Result<OpenShard> {
-        let file = |kind: ShardFile| BlockFile::create(&folder.join(kind.name(&name)));
+    fn create(workspace: &Workspace, split: Split, name: String) -> Result<OpenShard> {
+        let folder = workspace.path();
+        let file = |kind: ShardFile| BlockFile::create(&folder.join(kind.name(&name)), &workspace.disk);
         let (tokens, docs, origin) = (file(ShardFile::Tokens)?, file(ShardFile::Docs)?, file(ShardFile::Origin)?);
-        Ok(OpenShard { name, tokens, docs, origin, num_tokens: 0, num_documents: 0 })
+        Ok(OpenShard {
+            split,
+            folder: folder.into(),
+            name,
+            disk: workspace.disk.clone(),
+            tokens,
+            docs,
+            origin,
+            num_tokens: 0,
+            num_documents: 0,
+            num_empty_documents: 0,
+            source: SourceHash::default(),
+        })
     }
 
     /// The ids are known to be below the vocabulary size that `dtype` was chosen for.
-    fn append<T: StoredId>(&mut self, ids: &[T], dtype: Dtype, input: u32, position: u64) -> Result<()> {
+    fn append<T: StoredId>(&mut self, ids: &[T], dtype: Dtype, origin: &Origin) -> Result<()> {
         match dtype {
             #[expect(clippy::cast_possible_truncation, reason = "ids are below a vocab_size of at most 65,536")]
             Dtype::Uint16 => self.tokens.extend(ids, |id| (id.wide() as u16).to_le_bytes())?,
@@ -222,18 +315,24 @@ impl OpenShard {
         }
         self.num_tokens += ids.len() as u64;
         self.num_documents += 1;
+        self.source.update(origin);
         self.docs.extend(&[self.num_tokens], u64::to_le_bytes)?;
-        self.origin.extend(&[u64::from(input), position], u64::to_le_bytes)
+        self.origin.extend(&[u64::from(origin.input), origin.position], u64::to_le_bytes)
     }
 
-    fn finish(self) -> Result<(String, ShardRecord)> {
+    /// Makes the files durable, then writes the record: its presence means that the shard is whole.
+    fn finish(self) -> Result<Closed> {
         let record = ShardRecord {
             num_tokens: self.num_tokens,
             num_documents: self.num_documents,
+            num_empty_documents: self.num_empty_documents,
+            source: self.source.finish(),
             tokens: self.tokens.finish()?,
             docs: self.docs.finish()?,
             origin: self.origin.finish()?,
         };
-        Ok((self.name, record))
+        self.disk.write_whole(&self.folder.join(record_name(&self.name)), &sealed::seal(&record)?)?;
+        self.disk.sync_folder(&self.folder)?;
+        Ok((self.split, self.name, record))
     }
 }

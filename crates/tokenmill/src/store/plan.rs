@@ -1,0 +1,84 @@
+//! prepare.json: what a run was started with, so that only the same run goes on.
+
+use super::PLAN;
+use super::manifest::CHANGED;
+use super::sealed;
+use crate::documents::PlannedInput;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// As the largest manifest: it lists the inputs too.
+const MAX_PLAN_BYTES: u64 = 1 << 30;
+
+/// What decides the bytes of a store besides its documents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// The program: another version may write other bytes.
+    pub created_by: String,
+    /// SHA-256 of the bytes of tokenizer.json, hexadecimal.
+    pub tokenizer_sha256: String,
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
+    pub shard_tokens: u64,
+    pub val_fraction: f64,
+    /// In order; none where a source does not know them before it reads.
+    pub inputs: Vec<PlannedInput>,
+}
+
+impl Plan {
+    /// Reads prepare.json.
+    pub fn load(folder: &Path) -> Result<Plan> {
+        let path = folder.join(PLAN);
+        let text = sealed::load(&path, MAX_PLAN_BYTES)?;
+        if !sealed::is_intact(&text) {
+            return Err(Error::store(path, CHANGED));
+        }
+        sealed::parse(&path, &text)
+    }
+
+    /// The first thing that this run was told otherwise than the one `before`, of which `used` inputs are in finished
+    /// shards: only those must have kept their size.
+    pub fn difference(&self, before: &Plan, used: usize) -> Option<String> {
+        let id = |id: Option<u32>| id.map_or("none".to_string(), |id| id.to_string());
+        let hash = |sha256: &str| sha256.chars().take(12).collect::<String>();
+        let values = |plan: &Plan| {
+            [
+                ("the program", plan.created_by.clone()),
+                ("the SHA-256 of the tokenizer", hash(&plan.tokenizer_sha256)),
+                ("the BOS token", id(plan.bos)),
+                ("the EOS token", id(plan.eos)),
+                ("shard_tokens", plan.shard_tokens.to_string()),
+                ("val_fraction", plan.val_fraction.to_string()),
+            ]
+        };
+        let mut pairs = values(before).into_iter().zip(values(self));
+        let changed = pairs.find(|(was, is)| was != is).map(|((name, was), (_, is))| changed(name, &was, &is));
+        changed.or_else(|| self.input_difference(before, used))
+    }
+
+    fn input_difference(&self, before: &Plan, used: usize) -> Option<String> {
+        for number in 0..before.inputs.len().max(self.inputs.len()) {
+            let (was, is) = match (before.inputs.get(number), self.inputs.get(number)) {
+                (Some(was), Some(is)) => (was, is),
+                (Some(was), None) => return Some(format!("input {number}, {}, is no longer there", was.name)),
+                (None, is) => return is.map(|is| format!("{} was not among the inputs then", is.name)),
+            };
+            if was.name != is.name {
+                return Some(changed(&format!("input {number}"), &was.name, &is.name));
+            }
+            if was.layout != is.layout {
+                return Some(changed(&format!("the layout of {}", is.name), &was.layout, &is.layout));
+            }
+            if number < used && was.bytes != is.bytes {
+                let bytes = |input: &PlannedInput| input.bytes.map_or("not known".into(), |bytes| bytes.to_string());
+                return Some(changed(&format!("the size of {}", is.name), &bytes(was), &bytes(is)));
+            }
+        }
+        None
+    }
+}
+
+fn changed(name: &str, was: &str, is: &str) -> String {
+    format!("{name} was {was} and is {is} now")
+}

@@ -1,0 +1,239 @@
+//! The folder that a store grows in: `corpus.tm.partial` until everything is on disk, then `corpus.tm`.
+//!
+//! ```text
+//! corpus.tm.partial/
+//!     tokenizer.json         written under another name, synced, renamed
+//!     prepare.json           likewise: the options that decide the bytes
+//!     shard-00000.{tokens,docs,origin}, synced, and then
+//!     shard-00000.json       likewise, and the folder synced: all that is named so far stays
+//!     ...
+//!     manifest.json          likewise, after the last shard; then the folder is renamed and its parent synced
+//! ```
+//!
+//! So a process may be killed at any point: a shard without a record is thrown away when work goes on, and no reader
+//! looks into a folder of this name.
+
+use super::disk::Disk;
+use super::kept::KeptShard;
+use super::manifest::Dtype;
+use super::plan::Plan;
+use super::sealed;
+use super::shard::{ShardEntry, ShardFile, ShardRecord, record_name, shard_name};
+use super::split::Split;
+use super::{MANIFEST, PLAN, TOKENIZER};
+use crate::error::{Error, Result};
+use crate::hex::to_hex;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// What to do about a folder whose run cannot go on.
+pub(super) const START_AGAIN: &str = "resume with what it was started with, or remove the folder and start again";
+
+/// The folder, locked against other processes. Dropped before [`Workspace::publish`], it stays if a shard is in it.
+pub(super) struct Workspace {
+    out: PathBuf,
+    path: PathBuf,
+    pub(super) disk: Disk,
+    /// Whether dropping may remove the folder: not one that this run has no part in.
+    entered: bool,
+    /// Locked as long as it is open.
+    _lock: Option<File>,
+}
+
+impl Workspace {
+    /// Makes the folder, or enters the one that a stopped run has left.
+    pub(super) fn open(out: &Path, resume: bool, disk: Disk) -> Result<Workspace> {
+        refuse_existing(out)?;
+        let path = partial(out)?;
+        let parent = parent(out);
+        fs::metadata(parent).map_err(Error::io(parent))?;
+        let there = fs::symlink_metadata(&path).is_ok();
+        if !there {
+            disk.create_folder(&path)?;
+        }
+        let lock = lock(&path)?;
+        if there && !resume {
+            let remedy = "go on with it (--resume, resume=True), or remove the folder";
+            return Err(Error::store(path, format!("was left by a run that was stopped; {remedy}")));
+        }
+        // Whoever held the lock a moment ago may have finished.
+        refuse_existing(out)?;
+        Ok(Workspace { out: out.into(), path, disk, entered: !there, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The hash of tokenizer.json, which `save` writes if no run before has.
+    pub(super) fn tokenizer(&mut self, save: impl FnOnce(&Path) -> Result<()>) -> Result<String> {
+        let path = self.path.join(TOKENIZER);
+        let made = self.path.join("tokenizer.new");
+        let _ = fs::remove_file(&made);
+        save(&made)?;
+        let bytes = fs::read(&made).map_err(Error::io(&made))?;
+        fs::remove_file(&made).map_err(Error::io(&made))?;
+        // Where a run before has written another one, its plan says so.
+        if fs::symlink_metadata(self.path.join(PLAN)).is_err() {
+            self.disk.write_whole(&path, &bytes)?;
+        }
+        Ok(to_hex(&sealed::sha256(&bytes)))
+    }
+
+    /// Makes sure that the run before had the same plan, and gives the shards it finished, by split.
+    pub(super) fn enter(&mut self, plan: &Plan, dtype: Dtype) -> Result<[Vec<KeptShard>; 2]> {
+        let before = match fs::symlink_metadata(self.path.join(PLAN)) {
+            Ok(_) => Some(Plan::load(&self.path)?),
+            // Stopped before its first shard.
+            Err(_) => None,
+        };
+        let mut keep = BTreeSet::from([TOKENIZER.to_string()]);
+        let mut shards = [Vec::new(), Vec::new()];
+        if let Some(before) = &before {
+            for split in [Split::Train, Split::Validation] {
+                shards[split as usize] = self.finished(split, dtype, before.shard_tokens)?;
+            }
+            let used = shards.iter().flatten().map(|shard| shard.inputs.1 + 1).max().unwrap_or(0);
+            let used = usize::try_from(used).unwrap_or(usize::MAX);
+            if let Some(difference) = plan.difference(before, used) {
+                return Err(Error::store(&self.path, format!("{difference}; {START_AGAIN}")));
+            }
+            keep.insert(PLAN.to_string());
+        }
+        for shard in shards.iter().flatten() {
+            keep.insert(record_name(&shard.name));
+            keep.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));
+        }
+        self.clear(&keep)?;
+        // Sizes of inputs that are not in a shard yet may have changed.
+        if before.as_ref() != Some(plan) {
+            self.disk.write_whole(&self.path.join(PLAN), &sealed::seal(plan)?)?;
+        }
+        self.entered = true;
+        Ok(shards)
+    }
+
+    /// The shards that are whole, up to the first that is not. The last shard of a run that was stopped while it
+    /// published is not full: what comes after its documents may have become more.
+    fn finished(&self, split: Split, dtype: Dtype, shard_tokens: u64) -> Result<Vec<KeptShard>> {
+        let mut shards = Vec::new();
+        loop {
+            let name = shard_name(split, shards.len());
+            let path = self.path.join(record_name(&name));
+            if fs::symlink_metadata(&path).is_err() {
+                return Ok(shards);
+            }
+            let Ok((record, text)) = ShardRecord::load(&path) else { return Ok(shards) };
+            let entry = ShardEntry::of(&name, &record);
+            let sound = sealed::is_intact(&text) && entry.is_some_and(|entry| record.check(&entry, dtype).is_ok());
+            let size = |kind: ShardFile| fs::metadata(self.path.join(kind.name(&name))).map(|data| data.len()).ok();
+            let is_there = |kind| size(kind) == Some(record.file(kind).bytes);
+            if !sound || record.num_tokens < shard_tokens || !ShardFile::ALL.into_iter().all(is_there) {
+                return Ok(shards);
+            }
+            let inputs = self.inputs_of(&name, record.num_documents)?;
+            shards.push(KeptShard { name, record, inputs });
+        }
+    }
+
+    /// Numbers of the inputs that the first and the last of a shard's documents come from.
+    fn inputs_of(&self, shard: &str, documents: u64) -> Result<(u64, u64)> {
+        let path = self.path.join(ShardFile::Origin.name(shard));
+        let mut file = File::open(&path).map_err(Error::io(&path))?;
+        let mut input = |document: u64| {
+            let mut number = [0; 8];
+            file.seek(SeekFrom::Start(document * 16)).and_then(|_| file.read_exact(&mut number))?;
+            Ok(u64::from_le_bytes(number))
+        };
+        input(0).and_then(|first| Ok((first, input(documents.saturating_sub(1))?))).map_err(Error::io(&path))
+    }
+
+    /// Removes what a stopped run has left unfinished. A file that no run writes is somebody's: it is named instead.
+    fn clear(&self, keep: &BTreeSet<String>) -> Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(Error::io(&self.path))? {
+            names.push(entry.map_err(Error::io(&self.path))?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        names.retain(|name| !keep.contains(name));
+        if let Some(name) = names.iter().find(|name| !is_ours(name)) {
+            return Err(Error::store(self.path.join(name), "was not written by `prepare`; move it elsewhere"));
+        }
+        names.iter().try_for_each(|name| self.disk.remove(&self.path.join(name)))
+    }
+
+    /// Writes the manifest and gives the store its name.
+    pub(super) fn publish(self, manifest: &[u8]) -> Result<()> {
+        self.disk.write_whole(&self.path.join(MANIFEST), manifest)?;
+        self.disk.sync_folder(&self.path)?;
+        // rename(2) would silently replace an empty folder.
+        refuse_existing(&self.out)?;
+        self.disk.rename(&self.path, &self.out)?;
+        self.disk.sync_folder(parent(&self.out))
+    }
+
+    /// Whether a shard was finished.
+    fn is_worth_keeping(&self) -> bool {
+        [Split::Train, Split::Validation]
+            .iter()
+            .any(|split| fs::symlink_metadata(self.path.join(record_name(&shard_name(*split, 0)))).is_ok())
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if self.entered && !self.is_worth_keeping() && fs::symlink_metadata(&self.path).is_ok() {
+            // Already failing: what matters to the user is the first error.
+            let _ = self.disk.remove_folder(&self.path);
+        }
+    }
+}
+
+fn parent(out: &Path) -> &Path {
+    out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The name of the folder until the store is whole.
+fn partial(out: &Path) -> Result<PathBuf> {
+    let name = out.file_name().ok_or_else(|| {
+        Error::value(format!("{:?} is not a path that can be written: it ends in no name", out.display()))
+    })?;
+    let mut partial = name.to_os_string();
+    partial.push(".partial");
+    Ok(out.with_file_name(partial))
+}
+
+/// Whether a run writes files of this name.
+fn is_ours(name: &str) -> bool {
+    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
+    let is_shard = ["shard-", "validation-"]
+        .iter()
+        .any(|prefix| stem.strip_prefix(prefix).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())));
+    is_shard || ["tokenizer", "prepare", "manifest"].contains(&stem) || name.starts_with(".tokenizer.new.")
+}
+
+/// `symlink_metadata`, so that a dangling link counts as something there.
+fn refuse_existing(out: &Path) -> Result<()> {
+    if fs::symlink_metadata(out).is_ok() {
+        return Err(Error::store(out, "already exists; remove it or choose another name"));
+    }
+    Ok(())
+}
+
+/// Locks the folder until the file is closed, which the system does for a process that dies.
+/// `None` where folders cannot be locked: on Windows, and on network file systems that say so.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let file = File::open(folder).map_err(Error::io(folder))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(Error::store(folder, "another process is at work on this store; wait until it has ended"))
+        }
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
