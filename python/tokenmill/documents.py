@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from tokenmill import _core
+from tokenmill import _core, inputs
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -53,41 +53,45 @@ class Documents:
         text_field: str = "text",
         separator: str | None = None,
     ) -> Documents:
-        """Documents from files, folders (at any depth) and glob patterns; "-" is standard input.
+        """Documents from files, folders (at any depth), glob patterns and URLs; "-" is standard input.
 
-        In a pattern `**` crosses folders.
+        In a pattern `**` crosses folders. A folder that `datasets` has saved is read as that dataset. URLs
+        (s3, gs, https, ... of fsspec) may be files, folders or patterns; a text file is fetched to a
+        temporary folder when its turn comes, columns are read where they are.
         Files are read in the order of `paths`, those of one folder or pattern sorted; a path named twice is
         read once.
 
         Args:
             paths: One path or a sequence of them.
             format: By default the suffix tells: `.txt` is text; `.jsonl` and `.ndjson` are JSON Lines, one
-                object a line; each also with `.gz` or `.zst`. An explicit format is used for all files
-                whatever their suffix.
-            text_field: JSON Lines: the key of the text, or a dotted path of keys ("document.text").
+                object a line; each also with `.gz` or `.zst`; `.parquet`, `.arrow`, `.feather` and `.ipc` are
+                columns (extra `arrow`). An explicit format is used for all files whatever their suffix.
+            text_field: JSON Lines: the key of the text, or a dotted path of keys ("document.text"). Columns:
+                the column; without one called "text", the only one of strings.
             separator: Text: what ends a document; by default a file is one document.
 
         Raises:
             OSError: A path does not exist or cannot be read.
-            ValueError: An unknown suffix, a folder or pattern without files, a URL.
+            ValueError: An unknown suffix, a folder or pattern without files.
+            ModuleNotFoundError: What reads columns or URLs is not installed.
             DocumentError: While iterating: bad UTF-8 or JSON, a missing field, damaged compressed data.
         """
         named = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-        files = _core.expand_paths([os.fspath(path) for path in named], format)
-
+        files = inputs.expand([os.fspath(path) for path in named], format)
         return cls._of_files(files, {"format": format, "text_field": text_field, "separator": separator})
 
     @classmethod
     def _of_files(cls, files: list[str], options: dict[str, Any]) -> Documents:
         def open_source() -> _core.Source:
-            return _core.Source.files(files, **options)
+            return inputs.open_source(files, options)
 
         open_source()  # Opens nothing for reading: it checks files and options here rather than at first use.
         once = "-" in files
         documents = cls(
             open_source, description=files[0] if len(files) == 1 else f"{len(files)} files", once=once
         )
-        documents.files, documents.options = None if once else files, options
+        fixed = not once and not any(map(inputs.is_url, files))
+        documents.files, documents.options = files if fixed else None, options
         return documents
 
     def part(self, files: list[str]) -> Documents:

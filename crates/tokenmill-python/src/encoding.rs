@@ -1,6 +1,6 @@
 //! What encoding takes from Python, and texts that arrive in chunks.
 
-use crate::arrow::{TextColumn, rows};
+use crate::arrow::{NAME, TextColumn, rows};
 use crate::error::CoreError;
 use crate::text::text_of;
 use crate::tokenizer::Tokenizer;
@@ -42,7 +42,7 @@ impl<'py> Texts<'py> {
     /// A list of `str`, or an object with Arrow data.
     pub fn of(texts: &Bound<'py, PyAny>, column: Option<&str>) -> PyResult<Texts<'py>> {
         let Ok(list) = texts.cast::<PyList>() else {
-            let mut column = TextColumn::open(texts, column)?;
+            let mut column = TextColumn::open(texts, column, NAME)?;
             let read = || std::iter::from_fn(|| column.next_batch().transpose()).collect();
             // Without the GIL: a producer may run Python code on threads of its own.
             let batches: tokenmill::Result<Vec<ArrayRef>> = texts.py().detach(read);

@@ -16,6 +16,8 @@ pub const NAME: &str = "<arrow>";
 
 /// Gives the text column batch after batch; the producer may run Python code of its own and takes the GIL for that itself.
 pub struct TextColumn {
+    /// What messages call it.
+    name: String,
     batches: Batches,
     /// The column in tables; `None`: the arrays are the texts.
     column: Option<usize>,
@@ -46,7 +48,7 @@ impl Batches {
 
 impl TextColumn {
     /// Of a table: the column named, else "text", else the only one of strings.
-    pub fn open(data: &Bound<'_, PyAny>, column: Option<&str>) -> PyResult<TextColumn> {
+    pub fn open(data: &Bound<'_, PyAny>, column: Option<&str>, name: &str) -> PyResult<TextColumn> {
         let batches = open(data)?;
         let kind = match &batches {
             Batches::Stream(stream) => stream.field().data_type().clone(),
@@ -63,7 +65,7 @@ impl TextColumn {
             }
             _ => None,
         };
-        Ok(TextColumn { batches, column, next_row: 0 })
+        Ok(TextColumn { name: name.into(), batches, column, next_row: 0 })
     }
 
     /// Whether all has been read, or something has failed.
@@ -89,27 +91,34 @@ impl TextColumn {
         }
     }
 
+    fn null_at(&self, row: u64) -> Error {
+        self.at_row(row, "the text is null; fill or filter the nulls first".into())
+    }
+
+    fn at_row(&self, row: u64, reason: String) -> Error {
+        Error::Document { place: Place { input: format!("{}, row {row}", self.name), line: None, byte: None }, reason }
+    }
+
     fn checked(&self, batch: std::result::Result<ArrayRef, ArrowError>) -> Result<ArrayRef> {
         let first_row = self.next_row;
-        let failed = |error: ArrowError| at_row(first_row, format!("the Arrow stream failed: {error}"));
+        let failed = |error: ArrowError| self.at_row(first_row, format!("the Arrow stream failed: {error}"));
         let batch = batch.map_err(failed)?;
-        let texts =
-            match self.column {
-                None => batch,
-                Some(column) => {
-                    let table = batch.as_struct();
-                    if let Some(row) = first_null(table) {
-                        return Err(null_at(first_row + row as u64));
-                    }
-                    table.columns().get(column).cloned().ok_or_else(|| {
-                        at_row(first_row, "this batch has fewer columns than the stream's schema".into())
-                    })?
+        let texts = match self.column {
+            None => batch,
+            Some(column) => {
+                let table = batch.as_struct();
+                if let Some(row) = first_null(table) {
+                    return Err(self.null_at(first_row + row as u64));
                 }
-            };
+                table.columns().get(column).cloned().ok_or_else(|| {
+                    self.at_row(first_row, "this batch has fewer columns than the stream's schema".into())
+                })?
+            }
+        };
         // Offsets and UTF-8 come from another program's memory: checked once, before anything indexes with them.
         texts.to_data().validate_full().map_err(failed)?;
         match first_null(&texts) {
-            Some(row) => Err(null_at(first_row + row as u64)),
+            Some(row) => Err(self.null_at(first_row + row as u64)),
             None => Ok(texts),
         }
     }
@@ -212,12 +221,4 @@ fn text_at(array: &dyn Array, row: usize) -> &str {
 fn first_null(array: &dyn Array) -> Option<usize> {
     let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0)?;
     nulls.iter().position(|valid| !valid)
-}
-
-fn null_at(row: u64) -> Error {
-    at_row(row, "the text is null; fill or filter the nulls first".into())
-}
-
-fn at_row(row: u64, reason: String) -> Error {
-    Error::Document { place: Place { input: format!("{NAME}, row {row}"), line: None, byte: None }, reason }
 }

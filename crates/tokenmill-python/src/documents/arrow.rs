@@ -15,8 +15,10 @@ pub struct ArrowTexts {
 }
 
 impl ArrowTexts {
-    pub fn new(data: &Bound<'_, PyAny>, column: Option<&str>) -> PyResult<ArrowTexts> {
-        Ok(ArrowTexts { column: TextColumn::open(data, column)?, batch: None, blocks: TextBlocks::new(NAME) })
+    /// `name` is what messages and manifests call the data; by default `<arrow>`.
+    pub fn new(data: &Bound<'_, PyAny>, column: Option<&str>, name: Option<&str>) -> PyResult<ArrowTexts> {
+        let name = name.unwrap_or(NAME);
+        Ok(ArrowTexts { column: TextColumn::open(data, column, name)?, batch: None, blocks: TextBlocks::new(name) })
     }
 }
 

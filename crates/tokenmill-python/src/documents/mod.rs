@@ -1,6 +1,7 @@
 //! `_core.Source`: files, Python iterables and Arrow streams as the core's block sources.
 
 mod arrow;
+mod chain;
 mod texts;
 
 use crate::error::{CoreError, from_python};
@@ -8,7 +9,9 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use tokenmill::documents::{BlockSource, FileOptions, FileSource, Format, PositionUnit, expand};
+use tokenmill::documents::{
+    Block, BlockSource, Chain, FileOptions, FileSource, Format, Idle, InputRecord, PlannedInput, PositionUnit, expand,
+};
 
 type BoxedSource = Box<dyn BlockSource + Send>;
 
@@ -16,6 +19,12 @@ type BoxedSource = Box<dyn BlockSource + Send>;
 #[pyclass(module = "tokenmill._core")]
 pub struct Source {
     inner: Mutex<Option<BoxedSource>>,
+}
+
+/// A source, and what has to live as long.
+struct Keeping {
+    source: BoxedSource,
+    _kept: Py<PyAny>,
 }
 
 impl Source {
@@ -43,6 +52,32 @@ impl Source {
     }
 }
 
+impl BlockSource for Keeping {
+    fn next_block(&mut self, idle: Idle<'_>) -> tokenmill::Result<Option<Block>> {
+        self.source.next_block(idle)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.source.bytes_read()
+    }
+
+    fn total_bytes(&self) -> Option<u64> {
+        self.source.total_bytes()
+    }
+
+    fn planned(&self) -> Vec<PlannedInput> {
+        self.source.planned()
+    }
+
+    fn inputs(&self) -> Vec<InputRecord> {
+        self.source.inputs()
+    }
+
+    fn skip_inputs(&mut self) {
+        self.source.skip_inputs();
+    }
+}
+
 fn used() -> PyErr {
     PyRuntimeError::new_err("this Source is being read elsewhere; make another")
 }
@@ -52,18 +87,31 @@ type Batch = (String, Vec<String>, Vec<u64>);
 
 #[pymethods]
 impl Source {
-    /// Files, folders and patterns; see `Documents.from_files`.
+    /// Files, folders and patterns; see `Documents.from_files`. `names` is what the files are called elsewhere.
     #[staticmethod]
+    #[pyo3(signature = (paths, format, text_field, separator, names=None))]
     fn files(
         paths: Vec<PathBuf>,
         format: Option<&str>,
         text_field: String,
         separator: Option<String>,
+        names: Option<Vec<String>>,
     ) -> PyResult<Source> {
         let format = format_of(format)?;
         let files = expand(&paths, format).map_err(CoreError::from)?;
         let options = FileOptions { format, text_field, separator };
-        Ok(Source::new(Box::new(FileSource::new(&files, options).map_err(CoreError::from)?)))
+        let mut source = FileSource::new(&files, options).map_err(CoreError::from)?;
+        if let Some(names) = names {
+            source = source.called(&names);
+        }
+        Ok(Source::new(Box::new(source)))
+    }
+
+    /// One source after the other: for each the inputs it will have (name, layout, bytes), and a function that opens
+    /// it, which is called when the one before has ended.
+    #[staticmethod]
+    fn chain(links: Vec<chain::PyLink>) -> Source {
+        Source::new(Box::new(Chain::new(links.into_iter().map(chain::PyLink::into_link).collect())))
     }
 
     /// The strings of an iterator, pulled on the thread that reads.
@@ -74,8 +122,16 @@ impl Source {
 
     /// A string column of an object with `__arrow_c_stream__`.
     #[staticmethod]
-    fn arrow(data: &Bound<'_, PyAny>, column: Option<&str>) -> PyResult<Source> {
-        Ok(Source::new(Box::new(arrow::ArrowTexts::new(data, column)?)))
+    #[pyo3(signature = (data, column, name=None))]
+    fn arrow(data: &Bound<'_, PyAny>, column: Option<&str>, name: Option<&str>) -> PyResult<Source> {
+        Ok(Source::new(Box::new(arrow::ArrowTexts::new(data, column, name)?)))
+    }
+
+    /// Keeps an object as long as the source is not dropped.
+    fn keep(&self, object: Py<PyAny>) -> PyResult<()> {
+        let source = self.take()?;
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(Keeping { source, _kept: object }));
+        Ok(())
     }
 
     /// The documents of the next block: input name, texts, positions. `None` at the end.

@@ -47,16 +47,20 @@ pub enum Format {
     Text,
     /// JSON Lines.
     JsonLines,
+    /// Columns: Parquet, Arrow IPC, Feather. Libraries of other languages read them.
+    Columns,
 }
 
 impl Format {
-    /// The format that a file's name tells: `.txt`; `.jsonl`, `.ndjson`; each also with `.gz` or `.zst`, in any case.
+    /// The format that a file's name tells: `.txt`; `.jsonl`, `.ndjson`; each also with `.gz` or `.zst`; `.parquet`,
+    /// `.arrow`, `.feather`, `.ipc`; in any case.
     pub fn of_path(path: &Path) -> Option<Format> {
         let name = lower_name(path);
-        let (_, name) = Compression::of_name(&name);
+        let (compression, name) = Compression::of_name(&name);
         match name.rsplit_once('.')?.1 {
             "txt" => Some(Format::Text),
             "jsonl" | "ndjson" => Some(Format::JsonLines),
+            "parquet" | "arrow" | "feather" | "ipc" if compression == Compression::None => Some(Format::Columns),
             _ => None,
         }
     }
@@ -82,6 +86,7 @@ pub struct FileSource {
 }
 
 /// One file, checked.
+#[derive(Clone)]
 struct Input {
     number: u32,
     /// `None`: standard input.
@@ -113,6 +118,17 @@ impl FileSource {
         Self::with_block_bytes(paths, &options, BLOCK_BYTES)
     }
 
+    /// The same, its files called otherwise, in their order: as where they were fetched from.
+    #[must_use]
+    pub fn called(mut self, names: &[String]) -> FileSource {
+        let mut inputs = Vec::from_iter(self.inputs.iter().cloned());
+        for (input, name) in inputs.iter_mut().zip(names) {
+            input.name = name.as_str().into();
+        }
+        self.inputs = inputs.into();
+        self
+    }
+
     /// `new`, with blocks of any size.
     pub(super) fn with_block_bytes(paths: &[PathBuf], options: &FileOptions, block_bytes: usize) -> Result<FileSource> {
         let json = Layout::JsonLines(text_path(&options.text_field)?);
@@ -129,7 +145,7 @@ impl FileSource {
             let layout = match options.format.or_else(|| Format::of_path(path)) {
                 Some(Format::Text) => text.clone(),
                 Some(Format::JsonLines) => json.clone(),
-                None => return Err(unknown_format(path)),
+                Some(Format::Columns) | None => return Err(unknown_format(path)),
             };
             let size = if path.as_os_str() == STDIN { None } else { check(path)? };
             total = total.zip(size).and_then(|(total, size)| total.checked_add(size));
@@ -343,9 +359,7 @@ fn unknown_format(path: &Path) -> Error {
     if path.as_os_str() == STDIN {
         return Error::value("standard input has no suffix that tells its format; pass format=\"text\" or \"jsonl\"");
     }
-    let columnar = [".parquet", ".arrow", ".feather", ".ipc", ".orc"];
-    let name = lower_name(path);
-    let remedy = if columnar.iter().any(|suffix| name.ends_with(suffix)) {
+    let remedy = if Format::of_path(path) == Some(Format::Columns) {
         "read it with pyarrow and pass the table to Documents.from_arrow"
     } else {
         "known are .txt, .jsonl and .ndjson, also with .gz or .zst; for others pass format=\"text\" or \"jsonl\""

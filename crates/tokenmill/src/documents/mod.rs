@@ -10,6 +10,7 @@
 //! The order of blocks is the order of the inputs, so results never depend on threads.
 
 mod block;
+mod chain;
 mod compressed;
 mod cut;
 mod files;
@@ -22,6 +23,7 @@ mod tests;
 mod texts;
 
 pub use block::{Block, Documents, Layout};
+pub use chain::{Chain, Link};
 pub use files::{FileOptions, FileSource, Format, STDIN};
 pub use limited::Limited;
 pub use paths::expand;

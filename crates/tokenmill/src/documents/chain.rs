@@ -1,0 +1,90 @@
+//! Sources one after the other, each opened when the one before has ended.
+
+use super::{Block, BlockSource, Idle, InputRecord, PlannedInput};
+use crate::error::Result;
+use std::collections::VecDeque;
+
+/// A source that is not open yet.
+pub struct Link {
+    /// The inputs that it will have.
+    pub planned: Vec<PlannedInput>,
+    /// Opens it.
+    pub open: Box<dyn FnOnce() -> Result<Box<dyn BlockSource + Send>> + Send>,
+}
+
+/// See above. Its inputs are those of all, numbered through.
+pub struct Chain {
+    planned: Vec<PlannedInput>,
+    rest: VecDeque<Link>,
+    current: Option<Box<dyn BlockSource + Send>>,
+    /// The number of the first input of the current source, and of the next.
+    first: u32,
+    next: u32,
+    /// Of sources that have ended.
+    bytes_before: u64,
+    records: Vec<InputRecord>,
+    skip: bool,
+}
+
+impl Chain {
+    /// Opens nothing yet.
+    pub fn new(links: Vec<Link>) -> Chain {
+        Chain {
+            planned: links.iter().flat_map(|link| link.planned.clone()).collect(),
+            rest: links.into(),
+            current: None,
+            first: 0,
+            next: 0,
+            bytes_before: 0,
+            records: Vec::new(),
+            skip: false,
+        }
+    }
+}
+
+impl BlockSource for Chain {
+    fn next_block(&mut self, idle: Idle<'_>) -> Result<Option<Block>> {
+        loop {
+            let Some(current) = &mut self.current else {
+                let Some(link) = self.rest.pop_front() else { return Ok(None) };
+                self.first = self.next;
+                self.next += u32::try_from(link.planned.len()).unwrap_or(u32::MAX);
+                let mut opened = (link.open)()?;
+                if self.skip {
+                    opened.skip_inputs();
+                }
+                self.current = Some(opened);
+                continue;
+            };
+            if let Some(mut block) = current.next_block(idle)? {
+                block.input += self.first;
+                return Ok(Some(block));
+            }
+            self.bytes_before += current.bytes_read();
+            self.records.extend(current.inputs());
+            self.current = None;
+        }
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes_before + self.current.as_ref().map_or(0, |current| current.bytes_read())
+    }
+
+    /// Sources count what they read in ways of their own: files as they lie on disk, columns by their text.
+    fn total_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn planned(&self) -> Vec<PlannedInput> {
+        self.planned.clone()
+    }
+
+    fn inputs(&self) -> Vec<InputRecord> {
+        let open = self.current.iter().flat_map(|current| current.inputs());
+        self.records.iter().cloned().chain(open).collect()
+    }
+
+    fn skip_inputs(&mut self) {
+        self.skip = true;
+    }
+}
