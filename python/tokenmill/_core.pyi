@@ -236,6 +236,10 @@ def prepare(
     eos: int | None,
     shard_tokens: int,
     val_fraction: float,
+    specials: str,
+    dedup: bool,
+    skip_rejected: bool,
+    quarantine: Path | None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenmill import _core, special_tokens
 from tokenmill.documents import Documents
@@ -27,16 +27,24 @@ def prepare(
     bos_token: str | None = None,
     eos_token: str | None = None,
     val_fraction: float = 0.0,
+    specials: Literal["text", "error", "allow"] = "text",
+    dedup: Literal["exact"] | None = None,
+    on_error: Literal["raise", "skip", "quarantine"] = "raise",
+    quarantine: str | os.PathLike[str] | None = None,
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TokenStore:
     """Encode every document of ``data`` and write the ids to a new token store at ``out``.
 
-    Special-looking text in a document is ordinary text, never a special token. Empty documents are kept and
-    counted. The store's bytes depend on the input alone, not on the number of threads. It appears at ``out``
-    when it is whole. After an error or Ctrl-C, and after ``kill -9`` or a power cut, nothing is there; shards
-    that were finished by then are in ``out.partial``, and ``resume=True`` goes on to the same bytes.
+    Special-looking text in a document is ordinary text unless ``specials`` says otherwise. Empty documents
+    are kept and counted. ``store.manifest["summary"]`` says what became of the documents: ``text_bytes``
+    (UTF-8 bytes of those in the store), ``rejected``, ``duplicates``, ``special_text`` (how often they spell
+    a special token).
+
+    The store's bytes depend on the input alone, not on the number of threads. It appears at ``out`` when it
+    is whole. After an error or Ctrl-C, and after ``kill -9`` or a power cut, nothing is there; shards that
+    were finished by then are in ``out.partial``, and ``resume=True`` goes on to the same bytes.
 
     Args:
         data: a path, a glob, a list of these, or Documents.
@@ -49,13 +57,25 @@ def prepare(
         val_fraction: about this share of the documents goes into the store's validation split
             (``store.validation``) and not into training. A document's SHA-256 decides: documents added later
             move none, and copies of one text are on the same side.
+        specials: what a special token spelled in a document is: "text" (nobody can inject one), "error" (the
+            document is rejected), or "allow" (the token).
+        dedup: "exact" keeps the first of the documents that have the same text. Takes about 40 bytes of
+            memory a document.
+        on_error: what becomes of a record that holds no document (not UTF-8, not JSON, without its field):
+            "raise" ends the work at the first, "skip" leaves it out, "quarantine" also writes it to a file.
+            Damaged compressed data, a row that is null, and text that the tokenizer has no token for are
+            always errors.
+        quarantine: that file: a line of JSON for each record, with ``input``, ``line``, ``byte``, ``reason``,
+            and ``record`` (``record_hex`` where it is not UTF-8). It appears when the store does, and
+            replaces what is there.
         shard_tokens: a new shard begins at the first document after this many tokens.
         resume: go on with what a stopped run has left in ``out.partial``, if anything. The inputs are read
-            again and compared, which is some ten times as fast as encoding them.
+            again and compared, which is several times as fast as encoding them.
         progress: called as ``progress(stage, unit, done, total)`` some ten times a second.
 
     Raises:
-        ValueError: the tokenizer has no such BOS or EOS token, or ``val_fraction`` is not in [0, 1).
+        ValueError: the tokenizer has no such BOS or EOS token, ``val_fraction`` is not in [0, 1), or options
+            do not go together.
         DocumentError: a document cannot be read; the message names file, line and byte.
         StoreError: there is something at ``out`` already, or at ``out.partial`` and ``resume`` is False;
             another process is at work there; the run to resume had other options or inputs (the message names
@@ -74,8 +94,27 @@ def prepare(
     eos = _marker(tokenizer, "eos", add=add_eos, token=eos_token)
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens is {shard_tokens}; a shard needs at least 1 token")
-    source = Documents.of(data)._source()
-    _core.prepare(source, tokenizer._core, Path(out), bos, eos, shard_tokens, val_fraction, resume, progress)
+    if on_error not in ("raise", "skip", "quarantine"):
+        raise ValueError(f"on_error is {on_error!r}; it is 'raise', 'skip' or 'quarantine'")
+    if dedup not in (None, "exact"):
+        raise ValueError(f"dedup is {dedup!r}; it is None or 'exact'")
+    if (on_error == "quarantine") != (quarantine is not None):
+        raise ValueError('on_error="quarantine" and the quarantine file go together: pass both or neither')
+    _core.prepare(
+        Documents.of(data)._source(),
+        tokenizer._core,
+        Path(out),
+        bos,
+        eos,
+        shard_tokens,
+        val_fraction,
+        specials,
+        dedup is not None,
+        on_error != "raise",
+        None if quarantine is None else Path(quarantine),
+        resume,
+        progress,
+    )
     return TokenStore.open(out)
 
 

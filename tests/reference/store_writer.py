@@ -29,6 +29,8 @@ def write_store(
     fraction: float = 0.0,
     validation: Documents = (),
     planned: Sequence[dict[str, Any]] = (),
+    dedup: bool = False,
+    duplicates: int = 0,
 ) -> None:
     """Write a store of (ids, input number, position) documents, or (ids, input number, position, text)."""
     out.mkdir()
@@ -46,6 +48,14 @@ def write_store(
         "bos": bos,
         "eos": eos,
         "inputs": inputs,
+        "summary": {
+            "text_bytes": sum(
+                len(text.encode()) for _, _, _, *texts in [*documents, *validation] for text in texts
+            ),
+            "rejected": 0,
+            "duplicates": duplicates,
+            "special_text": 0,
+        },
     }
     sequence = b"tokenmill-store-1\n" + dtype.encode() + b"\n" + _u64(vocab_size)
     sequence += b"".join(_u64(2**64 - 1 if token is None else token) for token in (bos, eos))
@@ -68,7 +78,8 @@ def write_store(
         manifest["validation"] = {"fraction": fraction, **table("validation", validation)}
     _seal(out / "manifest.json", manifest)
     plan = {name: manifest[name] for name in ("created_by", "tokenizer_sha256", "bos", "eos")}
-    plan |= {"shard_tokens": shard_tokens, "val_fraction": fraction, "inputs": list(planned)}
+    plan |= {"shard_tokens": shard_tokens, "val_fraction": fraction, "specials": "text"}
+    plan |= {"dedup": dedup, "inputs": list(planned)}
     _seal(out / "prepare.json", plan)
 
 

@@ -4,14 +4,15 @@ use crate::documents::Source;
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::tokenizer::Tokenizer;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::store::{self, PrepareOptions};
+use tokenmill::store::{self, PrepareOptions, SpecialText};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -22,12 +23,27 @@ fn prepare(
     eos: Option<u32>,
     shard_tokens: u64,
     val_fraction: f64,
+    specials: &str,
+    dedup: bool,
+    skip_rejected: bool,
+    quarantine: Option<PathBuf>,
     resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let mut blocks = source.take()?;
     let tokenizer = Arc::clone(tokenizer.inner());
-    let options = PrepareOptions { bos, eos, shard_tokens, val_fraction, resume };
+    let specials = match specials {
+        "text" => SpecialText::Text,
+        "error" => SpecialText::Error,
+        "allow" => SpecialText::Allow,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "specials is {other:?}; it is \"text\", \"error\" or \"allow\""
+            )));
+        }
+    };
+    let options =
+        PrepareOptions { bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, resume };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
         .map_err(CoreError::from)?;
     Ok(())

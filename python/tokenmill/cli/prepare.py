@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +22,12 @@ from tokenmill.cli._common import (
 )
 from tokenmill.cli._progress import progress
 
+if TYPE_CHECKING:
+    from tokenmill import TokenStore
+
+# Of the manifest's summary, what people look for.
+LEFT_OUT = ("rejected", "duplicates", "special_text")
+
 
 @click.command("prepare")
 @click.argument("data", nargs=-1, required=True)
@@ -35,6 +43,22 @@ from tokenmill.cli._progress import progress
     "--val-fraction",
     type=click.FloatRange(0, 1, max_open=True),
     help="Keep about this share of the documents from training, chosen by their text. Default: 0.",
+)
+@click.option(
+    "--specials",
+    type=click.Choice(["text", "error", "allow"]),
+    help="What a special token spelled in a document is: text (default), a reason to reject it, the token.",
+)
+@click.option("--dedup", type=click.Choice(["exact"]), help="Keep the first of documents of the same text.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip", "quarantine"]),
+    help="What to do at a record that holds no document: end, leave it out, or write it to --quarantine.",
+)
+@click.option(
+    "--quarantine",
+    metavar="FILE",
+    help="Where records that are left out go, with place and reason, as JSON Lines.",
 )
 @click.option(
     "--shard-tokens",
@@ -58,6 +82,10 @@ def command(
     add_bos: bool | None,
     add_eos: bool | None,
     val_fraction: float | None,
+    specials: str | None,
+    dedup: str | None,
+    on_error: str | None,
+    quarantine: str | None,
     shard_tokens: int | None,
     resume: bool,
     dry_run: bool,
@@ -74,6 +102,7 @@ def command(
     \b
     tokenmill prepare 'data/*.jsonl.zst' -t tokenizer.json -o corpus.tm
     tokenmill prepare books/ -t tokenizer.json -o books.tm --format text --add-bos
+    tokenmill prepare web/ -t tokenizer.json -o web.tm --dedup exact --quarantine rejected.jsonl
     """
     import tokenmill
     from tokenmill.prepare import finished_shards
@@ -84,7 +113,19 @@ def command(
         return
     note.kept = f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
-    options = given(add_bos=add_bos, add_eos=add_eos, val_fraction=val_fraction, shard_tokens=shard_tokens)
+    if quarantine is not None and on_error is None:
+        on_error = "quarantine"
+    options = given(
+        add_bos=add_bos,
+        add_eos=add_eos,
+        val_fraction=val_fraction,
+        specials=specials,
+        dedup=dedup,
+        on_error=on_error,
+        quarantine=quarantine,
+        shard_tokens=shard_tokens,
+    )
+    start = time.perf_counter()
     try:
         with progress(as_json=as_json) as report:
             store = tokenmill.prepare(
@@ -98,19 +139,30 @@ def command(
             if isinstance(error, OSError | tokenmill.DocumentError | tokenmill.UnknownTokenError):
                 click.echo(kept, err=True)
         raise
-    result = {
-        "output": output,
-        "documents": store.num_documents,
-        "tokens": store.num_tokens,
-        "inputs": len(store.manifest["inputs"]),
-    }
-    if store.validation is not None:
-        result["validation_documents"] = store.validation.num_documents
-        result["validation_tokens"] = store.validation.num_tokens
+    result = summary(store)
+    result = {"output": output, **result, "seconds": round(time.perf_counter() - start, 1)}
     if as_json:
         print_json(result)
     else:
         print_rows((name.replace("_", " "), value) for name, value in result.items())
+
+
+def summary(store: TokenStore) -> dict[str, Any]:
+    """What became of the documents."""
+    manifest = store.manifest
+    counts = manifest["summary"]
+    result = {
+        "documents": store.num_documents,
+        "tokens": store.num_tokens,
+        "inputs": len(manifest["inputs"]),
+    }
+    tokens = store.num_tokens
+    if store.validation is not None:
+        result["validation_documents"] = store.validation.num_documents
+        result["validation_tokens"] = store.validation.num_tokens
+        tokens += store.validation.num_tokens
+    ratio = round(counts["text_bytes"] / tokens, 2) if tokens else None
+    return {**result, "bytes_per_token": ratio, **{name: counts[name] for name in LEFT_OUT}}
 
 
 def list_inputs(files: list[str], *, as_json: bool) -> None:

@@ -1,8 +1,9 @@
 //! A block of raw input and what it parses to.
 
-use super::json_lines::{self, Lines};
+use super::json_lines;
 use crate::error::{Error, Place, Result};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How the bytes of a block divide into documents.
@@ -72,6 +73,13 @@ impl Documents {
         &self.text[start..self.ends[i]]
     }
 
+    /// Adds a document.
+    fn push(&mut self, text: &str, position: u64) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+        self.positions.push(position);
+    }
+
     /// How many documents.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -89,36 +97,56 @@ impl Block {
     /// # Errors
     /// [`Error::Document`] naming input, line and byte: text that is not UTF-8, a record that is not JSON or has no text.
     pub fn parse(self) -> Result<Documents> {
-        let (input, start) = (self.input, self.start);
-        match self.layout.clone() {
-            Layout::Whole => {
-                let text = self.into_text()?;
-                Ok(Documents { input, ends: vec![text.len()], positions: vec![start], text })
-            }
-            Layout::Separated(separator) => Ok(split(input, start, &self.into_text()?, &separator)),
-            Layout::JsonLines(path) => {
-                let (name, first_line) = (Arc::clone(&self.name), self.first_line);
-                let text = self.into_text()?;
-                json_lines::parse(&Lines { input, name: &name, text: &text, start, first_line }, &path)
-            }
-            Layout::Texts(ends) => self.into_rows(ends),
-        }
+        self.parse_each(&mut |rejected| Err(rejected.into_error()))
     }
 
-    fn into_text(self) -> Result<String> {
-        let (name, start, first_line) = (self.name, self.start, self.first_line);
-        String::from_utf8(self.bytes).map_err(|error| {
-            let offset = error.utf8_error().valid_up_to();
-            let newlines = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count();
-            Error::Document {
-                place: Place {
-                    input: name.to_string(),
-                    line: Some(first_line + newlines as u64),
-                    byte: Some(start + offset as u64),
-                },
-                reason: "the text is not valid UTF-8; convert the file, for example with iconv".into(),
+    /// [`Block::parse`], with `reject` told of each record that holds no document; an error of its ends the work. Rows of
+    /// texts are not records: a bad one is an error.
+    pub fn parse_each(mut self, reject: &mut dyn FnMut(Rejected) -> Result<()>) -> Result<Documents> {
+        let (input, start) = (self.input, self.start);
+        let mut documents = Documents { input, ..Documents::default() };
+        match self.layout {
+            Layout::Whole => match String::from_utf8(self.bytes) {
+                Ok(text) => return Ok(Documents { input, ends: vec![text.len()], positions: vec![start], text }),
+                Err(bytes) => reject(not_utf8(&self.name, self.first_line, start, bytes.as_bytes()))?,
+            },
+            Layout::Separated(ref separator) => {
+                documents.text.reserve(self.bytes.len());
+                let mut line = self.first_line;
+                for piece in pieces(&self.bytes, separator.as_bytes()) {
+                    let position = start + piece.start as u64;
+                    match std::str::from_utf8(&self.bytes[piece.clone()]) {
+                        Ok(text) => documents.push(text, position),
+                        Err(_) => reject(not_utf8(&self.name, line, position, &self.bytes[piece.clone()]))?,
+                    }
+                    line += newlines(&self.bytes[piece]) + newlines(separator.as_bytes());
+                }
             }
-        })
+            Layout::JsonLines(ref path) => {
+                let mut position = start;
+                for (number, line) in (self.first_line..).zip(self.bytes.split_inclusive(|byte| *byte == b'\n')) {
+                    match std::str::from_utf8(line) {
+                        Ok(text) => {
+                            json_lines::parse(text, path, position, &mut documents).or_else(|(column, reason)| {
+                                let place = self.place(Some(number), position + column as u64);
+                                reject(Rejected { place, reason, record: line.to_vec() })
+                            })?
+                        }
+                        Err(_) => reject(not_utf8(&self.name, number, position, line))?,
+                    }
+                    position += line.len() as u64;
+                }
+            }
+            Layout::Texts(ref mut ends) => {
+                let ends = std::mem::take(ends);
+                return self.into_rows(ends);
+            }
+        }
+        Ok(documents)
+    }
+
+    fn place(&self, line: Option<u64>, byte: u64) -> Place {
+        Place { input: self.name.to_string(), line, byte: Some(byte) }
     }
 
     /// Rows need no copy: the bytes are the text. Valid as a whole is not enough, each row must be valid by itself.
@@ -145,21 +173,48 @@ impl Block {
     }
 }
 
-/// Splits at each separator, leftmost first. What follows the last one is a document unless it is empty.
-fn split(input: u32, start: u64, text: &str, separator: &str) -> Documents {
-    let mut documents = Documents { input, text: String::with_capacity(text.len()), ..Documents::default() };
-    let mut push = |from: usize, to: usize| {
-        documents.text.push_str(&text[from..to]);
-        documents.ends.push(documents.text.len());
-        documents.positions.push(start + from as u64);
-    };
+/// A record that holds no document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong with it, and what to do about it.
+    pub reason: String,
+    /// Its bytes.
+    pub record: Vec<u8>,
+}
+
+impl Rejected {
+    /// What to say where nothing may be left out.
+    pub fn into_error(self) -> Error {
+        Error::Document { place: self.place, reason: self.reason }
+    }
+}
+
+/// What is wrong with a record that is not text.
+fn not_utf8(name: &str, first_line: u64, start: u64, record: &[u8]) -> Rejected {
+    let offset = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
+    let line = first_line + newlines(&record[..offset]);
+    Rejected {
+        place: Place { input: name.into(), line: Some(line), byte: Some(start + offset as u64) },
+        reason: "the text is not valid UTF-8; convert the file, for example with iconv".into(),
+        record: record.into(),
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// The ranges between separators, leftmost first. What follows the last one counts unless it is empty.
+fn pieces<'a>(bytes: &'a [u8], separator: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
     let mut from = 0;
-    for at in memchr::memmem::find_iter(text.as_bytes(), separator.as_bytes()) {
-        push(from, at);
-        from = at + separator.len();
-    }
-    if from < text.len() {
-        push(from, text.len());
-    }
-    documents
+    let last = std::iter::once(bytes.len()).filter(move |_| !bytes.is_empty());
+    memchr::memmem::find_iter(bytes, separator).map(|at| (at, true)).chain(last.map(|end| (end, false))).filter_map(
+        move |(at, ended)| {
+            let piece = from..at;
+            from = at + separator.len();
+            (ended || !piece.is_empty()).then_some(piece)
+        },
+    )
 }

@@ -5,42 +5,27 @@
 //! Python's `json` and JavaScript.
 
 use super::Documents;
-use crate::error::{Error, Place, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Whole lines of one input.
-pub(super) struct Lines<'a> {
-    pub input: u32,
-    pub name: &'a str,
-    pub text: &'a str,
-    /// Offset of `text` in the input.
-    pub start: u64,
-    /// 1-based number of the first line.
-    pub first_line: u64,
-}
-
-/// Reads every line; a line of nothing but blanks holds no record.
-pub(super) fn parse(lines: &Lines<'_>, path: &[String]) -> Result<Documents> {
-    let mut documents = Documents { input: lines.input, ..Documents::default() };
-    let mut at = 0;
-    for (number, line) in (lines.first_line..).zip(lines.text.split_inclusive('\n')) {
-        if line.bytes().any(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
-            let position = lines.start + at as u64;
-            read_record(line, path, &mut documents.text).map_err(|(column, reason)| Error::Document {
-                place: Place {
-                    input: lines.name.to_string(),
-                    line: Some(number),
-                    byte: Some(position + column as u64),
-                },
-                reason,
-            })?;
-            documents.ends.push(documents.text.len());
-            documents.positions.push(position);
-        }
-        at += line.len();
+/// Reads one line; one of nothing but blanks holds no record. An error is the byte in the line and the reason.
+pub(super) fn parse(
+    line: &str,
+    path: &[String],
+    position: u64,
+    documents: &mut Documents,
+) -> Result<(), (usize, String)> {
+    if line.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        return Ok(());
     }
-    Ok(documents)
+    let mark = documents.text.len();
+    if let Err(error) = read_record(line, path, &mut documents.text) {
+        documents.text.truncate(mark);
+        return Err(error);
+    }
+    documents.ends.push(documents.text.len());
+    documents.positions.push(position);
+    Ok(())
 }
 
 /// Appends the text of one record to `out`; an error is the byte in the line and the reason.

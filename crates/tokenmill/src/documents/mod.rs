@@ -22,7 +22,7 @@ mod queue;
 mod tests;
 mod texts;
 
-pub use block::{Block, Documents, Layout};
+pub use block::{Block, Documents, Layout, Rejected};
 pub use chain::{Chain, Link};
 pub use files::{FileOptions, FileSource, Format, STDIN};
 pub use limited::Limited;

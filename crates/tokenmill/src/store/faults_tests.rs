@@ -3,8 +3,8 @@
 
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
-use super::prepare::write_documents;
-use super::{Manifest, PrepareOptions, Split, Store, Writer, WriterOptions};
+use super::prepare::{Coder, write_documents};
+use super::{Manifest, PrepareOptions, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -66,6 +66,8 @@ fn encode(text: &str, ids: &mut Vec<u16>) -> Result<()> {
     Ok(())
 }
 
+const CODER: Coder<'static, u16> = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+
 /// What a run is told.
 #[derive(Clone)]
 struct Run {
@@ -75,7 +77,14 @@ struct Run {
 }
 
 fn run(shard_tokens: u64) -> Run {
-    let options = PrepareOptions { bos: None, eos: Some(99), shard_tokens, val_fraction: 0.4, resume: true };
+    let options = PrepareOptions {
+        bos: None,
+        eos: Some(99),
+        shard_tokens,
+        val_fraction: 0.4,
+        resume: true,
+        ..PrepareOptions::default()
+    };
     Run { texts: TEXTS.map(String::from).to_vec(), options, tokenizer: "{}" }
 }
 
@@ -89,13 +98,15 @@ impl Run {
             eos: self.options.eos,
             shard_tokens: self.options.shard_tokens,
             val_fraction: self.options.val_fraction,
+            specials: self.options.specials,
+            dedup: self.options.dedup,
             inputs: source.planned(),
             resume: self.options.resume,
         };
         let save = |path: &Path| fs::write(path, self.tokenizer).map_err(Error::io(path));
         let disk = Disk { faults: Some(Arc::clone(faults)) };
         let writer = Writer::on_disk(disk, out, options, save)?;
-        write_documents(&mut source, &encode, writer, &self.options, &(), &POOL)
+        write_documents(&mut source, &CODER, writer, &self.options, &(), &POOL)
     }
 
     /// Without faults.
@@ -215,12 +226,14 @@ fn stopped(run: &Run) -> (TempDir, PathBuf) {
 fn what_differs_from_the_run_before_is_named_and_nothing_is_touched() {
     let before = run(4);
     type Change = fn(&mut Run);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 12] = [
         ("the SHA-256 of the tokenizer was 44136fa355b3 and is", |run| run.tokenizer = "{ }"),
         ("the BOS token was none and is 5 now", |run| run.options.bos = Some(5)),
         ("the EOS token was 99 and is 98 now", |run| run.options.eos = Some(98)),
         ("shard_tokens was 4 and is 5 now", |run| run.options.shard_tokens = 5),
         ("val_fraction was 0.4 and is 0.5 now", |run| run.options.val_fraction = 0.5),
+        ("specials was text and is allow now", |run| run.options.specials = SpecialText::Allow),
+        ("dedup was none and is exact now", |run| run.options.dedup = true),
         ("input 8, 8.txt, is no longer there", |run| drop(run.texts.pop())),
         ("9.txt was not among the inputs then", |run| run.texts.push("16".into())),
         ("the size of 0.txt was 5 and is 6 now", |run| run.texts[0].push(' ')),
@@ -271,12 +284,14 @@ fn fewer_documents_than_are_on_disk_are_refused() {
         eos: Some(99),
         shard_tokens: 4,
         val_fraction: 0.4,
+        specials: SpecialText::Text,
+        dedup: false,
         inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0 }.planned(),
         resume: true,
     };
     let save = |path: &Path| fs::write(path, "{}").map_err(Error::io(path));
     let writer = Writer::create(&out, options, save).unwrap();
-    let error = write_documents(&mut source, &encode, writer, &run.options, &(), &POOL).unwrap_err().to_string();
+    let error = write_documents(&mut source, &CODER, writer, &run.options, &(), &POOL).unwrap_err().to_string();
     assert!(error.contains("was made of other documents than are read now"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! The shards that a stopped run finished, held against the documents as they are read again.
 //!
 //! A resumed run reads its inputs from the start, as it needs their hashes, but encodes nothing that is on disk: reading
-//! is ten times as fast. So a change in the inputs cannot go unnoticed, whatever their sizes and times say.
+//! is several times as fast. So a change in the inputs cannot go unnoticed, whatever their sizes and times say.
 
 use super::shard::{Origin, ShardRecord, SourceHash};
 use crate::documents::PlannedInput;

@@ -1,9 +1,9 @@
 //! What manifest.json and the shard records say, and the checks that make their numbers safe to use.
 
-use super::MANIFEST;
 use super::sealed::{self, Hash, from_hex, put_number, sha256};
 use super::shard::Table;
 use super::split::Split;
+use super::{MANIFEST, Summary};
 use crate::documents::InputRecord;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -73,6 +73,8 @@ pub struct Manifest {
     pub eos: Option<u32>,
     /// What the documents were read from; an origin's input number is an index into this.
     pub inputs: Vec<InputRecord>,
+    /// What became of the documents in them.
+    pub summary: Summary,
     /// What to train on: all documents, but for those of the other split.
     #[serde(flatten)]
     pub train: Table,
@@ -112,6 +114,7 @@ impl Manifest {
             bos,
             eos,
             inputs: Vec::new(),
+            summary: Summary::default(),
             train: Table::default(),
             validation: None,
         }

@@ -37,8 +37,10 @@ mod kept;
 mod manifest;
 mod plan;
 mod prepare;
+mod quarantine;
 mod reader;
 mod sealed;
+mod select;
 mod shard;
 mod split;
 #[cfg(test)]
@@ -50,9 +52,10 @@ mod writer;
 
 pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
-pub use prepare::{PrepareOptions, prepare};
+pub use prepare::{PrepareOptions, SpecialText, prepare};
 pub use reader::Store;
 pub use sealed::Hash;
+pub use select::Summary;
 pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table, text_hash};
 pub use split::{Split, Splitter};
 pub use verify::{Problem, Report, verify};

@@ -1,8 +1,8 @@
 //! prepare.json: what a run was started with, so that only the same run goes on.
 
-use super::PLAN;
 use super::manifest::CHANGED;
 use super::sealed;
+use super::{PLAN, SpecialText};
 use crate::documents::PlannedInput;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub eos: Option<u32>,
     pub shard_tokens: u64,
     pub val_fraction: f64,
+    pub specials: SpecialText,
+    pub dedup: bool,
     /// In order; none where a source does not know them before it reads.
     pub inputs: Vec<PlannedInput>,
 }
@@ -50,6 +52,8 @@ impl Plan {
                 ("the EOS token", id(plan.eos)),
                 ("shard_tokens", plan.shard_tokens.to_string()),
                 ("val_fraction", plan.val_fraction.to_string()),
+                ("specials", format!("{:?}", plan.specials).to_lowercase()),
+                ("dedup", if plan.dedup { "exact" } else { "none" }.to_string()),
             ]
         };
         let mut pairs = values(before).into_iter().zip(values(self));

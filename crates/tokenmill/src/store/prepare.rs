@@ -1,26 +1,32 @@
 //! Documents → ids → store.
 //!
 //! ```text
-//! group n      parse, what is on disk already, encode: every block on its own thread ─┐ at the same time
+//! group n      parse, select (in order), encode: every block on its own thread        ─┐ at the same time
 //! group n − 1  append to the store, in order                                          ─┘
 //! ```
 //!
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds two groups of blocks, whatever the size of the corpus.
 
-use super::split::{Split, Splitter};
+use super::quarantine::Quarantine;
+use super::select::{Action, Item, Parsed, Selection};
+use super::split::Splitter;
 use super::writer::{StoredId, Writer, WriterOptions};
-use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, text_hash};
+use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, Documents, Layout, for_each_group};
-use crate::error::{Error, Result};
+use crate::documents::{Block, BlockSource, Layout, Rejected, for_each_group};
+use crate::error::{Error, Place, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
+use crate::special::Allowed;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How documents become a stream of ids.
@@ -34,18 +40,48 @@ pub struct PrepareOptions {
     pub shard_tokens: u64,
     /// The share of the documents that goes into the validation split; 0: there is none.
     pub val_fraction: f64,
+    /// What to make of special tokens spelled in a text.
+    pub specials: SpecialText,
+    /// Leave out documents whose text has been there.
+    pub dedup: bool,
+    /// Leave out records that hold no document, instead of ending at the first.
+    pub skip_rejected: bool,
+    /// The file that tells which those are.
+    pub quarantine: Option<PathBuf>,
     /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
     pub resume: bool,
 }
 
 impl Default for PrepareOptions {
     fn default() -> Self {
-        PrepareOptions { bos: None, eos: None, shard_tokens: DEFAULT_SHARD_TOKENS, val_fraction: 0.0, resume: false }
+        PrepareOptions {
+            bos: None,
+            eos: None,
+            shard_tokens: DEFAULT_SHARD_TOKENS,
+            val_fraction: 0.0,
+            specials: SpecialText::Text,
+            dedup: false,
+            skip_rejected: false,
+            quarantine: None,
+            resume: false,
+        }
     }
 }
 
-/// Encodes every document of `source` into a new store at `out`, which must not exist. Special tokens in a text are
-/// ordinary text. On an error or Ctrl-C the finished shards are kept in `NAME.partial`, for `resume`.
+/// What to make of a special token that is spelled in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpecialText {
+    /// Ordinary text: nobody can inject one.
+    Text,
+    /// The document is rejected.
+    Error,
+    /// The special token.
+    Allow,
+}
+
+/// Encodes every document of `source` into a new store at `out`, which must not exist. On an error or Ctrl-C the
+/// finished shards are kept in `NAME.partial`, for `resume`.
 pub fn prepare(
     source: &mut dyn BlockSource,
     tokenizer: &Tokenizer,
@@ -60,31 +96,42 @@ pub fn prepare(
         eos: options.eos,
         shard_tokens: options.shard_tokens,
         val_fraction: options.val_fraction,
+        specials: options.specials,
+        dedup: options.dedup,
         inputs: source.planned(),
         resume: options.resume,
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
     let pool = threads::pool()?;
+    let allowed = if options.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
+    let special_text = |text: &str| tokenizer.special_text(text);
     // Ids are made as wide as they are stored.
     match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
         Dtype::Uint16 => {
-            let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode_ordinary(text, ids);
-            write_documents(source, &encode, writer, options, monitor, pool)
+            let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode(text, allowed, ids);
+            let coder = Coder { encode: &encode, special_text: &special_text };
+            write_documents(source, &coder, writer, options, monitor, pool)
         }
         Dtype::Uint32 => {
-            let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode_ordinary(text, ids);
-            write_documents(source, &encode, writer, options, monitor, pool)
+            let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode(text, allowed, ids);
+            let coder = Coder { encode: &encode, special_text: &special_text };
+            write_documents(source, &coder, writer, options, monitor, pool)
         }
     }
 }
 
-/// Appends the ids of a text.
-pub(super) type Encode<'a, T> = &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync);
+/// What is asked of a tokenizer.
+pub(super) struct Coder<'a, T> {
+    /// Appends the ids of a text.
+    pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
+    /// Special tokens that a text spells: how many, and where the first is.
+    pub special_text: &'a (dyn Fn(&str) -> Result<(u64, Option<Range<usize>>)> + Sync),
+}
 
 /// [`prepare`], for anything that encodes.
 pub(super) fn write_documents<T: StoredId>(
     source: &mut dyn BlockSource,
-    encode: Encode<'_, T>,
+    coder: &Coder<'_, T>,
     mut writer: Writer,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
@@ -94,7 +141,12 @@ where
     Vec<T>: Output,
 {
     let splitter = writer.splitter();
-    let mut kept = writer.kept();
+    let mut selection = Selection {
+        kept: writer.kept(),
+        texts: options.dedup.then(HashSet::new),
+        quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
+        summary: Summary::default(),
+    };
     let mut waiting: Vec<Result<Encoded<T>>> = Vec::new();
     for_each_group(source, "encoding", monitor, |group| {
         let ready = std::mem::take(&mut waiting);
@@ -102,9 +154,13 @@ where
             rayon::join(
                 || append(&mut writer, ready),
                 || {
-                    let mut parsed: Vec<_> = group.into_par_iter().map(|block| parse_block(block, splitter)).collect();
-                    parsed.iter_mut().flatten().for_each(|block| block.pass_over(&mut kept));
-                    parsed.into_par_iter().map(|block| encode_block(block?, encode, options)).collect()
+                    let parsed: Vec<_> =
+                        group.into_par_iter().map(|block| parse_block(block, coder, options, splitter)).collect();
+                    let decided: Vec<_> = parsed
+                        .into_iter()
+                        .map(|block| block.and_then(|mut block| selection.decide(&mut block).map(|()| block)))
+                        .collect();
+                    decided.into_par_iter().map(|block| encode_block(block?, coder, options)).collect()
                 },
             )
         });
@@ -112,48 +168,47 @@ where
         written
     })?;
     append(&mut writer, waiting)?;
-    writer.finish(source.inputs())
-}
-
-/// The documents of a block and what is to be done with each.
-struct Parsed {
-    name: Arc<str>,
-    /// What a document's position counts.
-    unit: &'static str,
-    documents: Documents,
-    items: Vec<Item>,
-}
-
-/// A document.
-struct Item {
-    split: Split,
-    origin: Origin,
-    /// A stopped run has written it.
-    kept: bool,
+    if let Some(quarantine) = selection.quarantine {
+        quarantine.finish()?;
+    }
+    writer.finish(source.inputs(), selection.summary)
 }
 
 /// What can be said of each block by itself.
-fn parse_block(block: Block, splitter: Splitter) -> Result<Parsed> {
+fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, splitter: Splitter) -> Result<Parsed> {
     let name = Arc::clone(&block.name);
     let unit = if matches!(block.layout, Layout::Texts(_)) { "row" } else { "byte" };
-    let documents = block.parse()?;
-    let item = |(text, position): (&str, &u64)| {
-        let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
-        Item { split: splitter.split(&origin.text), origin, kept: false }
+    let mut rejected = Vec::new();
+    let mut reject = |bad: Rejected| {
+        if !options.skip_rejected {
+            return Err(bad.into_error());
+        }
+        rejected.push(bad);
+        Ok(())
     };
-    let items = documents.iter().zip(&documents.positions).map(item).collect();
-    Ok(Parsed { name, unit, documents, items })
+    let documents = block.parse_each(&mut reject)?;
+    let mut items = Vec::with_capacity(documents.len());
+    for (text, position) in documents.iter().zip(&documents.positions) {
+        let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
+        let (special_text, first) = (coder.special_text)(text)?;
+        let mut action = Action::Encode;
+        if let (SpecialText::Error, Some(range)) = (options.specials, first) {
+            reject(spells_special(&name, unit, text, *position, range))?;
+            action = Action::Drop;
+        }
+        items.push(Item { split: splitter.split(&origin.text), origin, special_text, action });
+    }
+    Ok(Parsed { name, unit, documents, items, rejected })
 }
 
-impl Parsed {
-    /// Of the first documents of each split, as many as are `kept` are not encoded again.
-    fn pass_over(&mut self, kept: &mut [u64; 2]) {
-        for item in &mut self.items {
-            let left = &mut kept[item.split as usize];
-            item.kept = *left > 0;
-            *left = left.saturating_sub(1);
-        }
-    }
+fn spells_special(name: &str, unit: &str, text: &str, position: u64, range: Range<usize>) -> Rejected {
+    let place = Place { input: format!("{name}, document at {unit} {position}"), line: None, byte: None };
+    let reason = format!(
+        "its text spells the special token {:?} at byte {}; remove it, or prepare with specials=\"text\" or \"allow\"",
+        &text[range.clone()],
+        range.start
+    );
+    Rejected { place, reason, record: text.into() }
 }
 
 /// The ids of a block's documents, BOS and EOS included.
@@ -164,18 +219,18 @@ struct Encoded<T> {
     items: Vec<Item>,
 }
 
-fn encode_block<T>(block: Parsed, encode: Encode<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
+fn encode_block<T>(block: Parsed, coder: &Coder<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
 where
     Vec<T>: Output,
 {
-    let Parsed { name, unit, documents, items } = block;
+    let Parsed { name, unit, documents, items, .. } = block;
     // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
     let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
     let mut ends = Vec::with_capacity(documents.len());
     for (text, item) in documents.iter().zip(&items) {
-        if !item.kept {
+        if item.action == Action::Encode {
             ids.push_all(options.bos.as_slice());
-            encode(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
+            (coder.encode)(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
             ids.push_all(options.eos.as_slice());
         }
         ends.push(ids.len());
@@ -196,11 +251,11 @@ fn append<T: StoredId>(writer: &mut Writer, blocks: Vec<Result<Encoded<T>>>) -> 
     for block in blocks {
         let Encoded { ids, ends, items } = block?;
         let mut start = 0;
-        for (end, Item { split, origin, kept }) in ends.into_iter().zip(items) {
-            if kept {
-                writer.skip(split, &origin)?;
-            } else {
-                writer.append(split, &ids[start..end], &origin)?;
+        for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
+            match action {
+                Action::Encode => writer.append(split, &ids[start..end], &origin)?,
+                Action::Skip => writer.skip(split, &origin)?,
+                Action::Drop => {}
             }
             start = end;
         }

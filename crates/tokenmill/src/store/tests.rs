@@ -1,10 +1,10 @@
 //! Stores of a few tokens, written, read back, and damaged in every way that a disk or a stranger can.
 
-use super::prepare::write_documents;
+use super::prepare::{Coder, write_documents};
 use super::verify::verify_with;
 use super::{
-    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, Split, Splitter, Store, TOKENIZER,
-    Writer, WriterOptions, sealed, text_hash,
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, SpecialText, Split, Splitter, Store,
+    Summary, TOKENIZER, Writer, WriterOptions, sealed, text_hash,
 };
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
@@ -24,6 +24,8 @@ fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
         eos: None,
         shard_tokens,
         val_fraction: 0.0,
+        specials: SpecialText::Text,
+        dedup: false,
         inputs: Vec::new(),
         resume: false,
     }
@@ -52,7 +54,7 @@ fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Man
     for (position, ids) in (0..).zip(documents) {
         writer.append(Split::Train, ids, &origin(u32::try_from(position % 2).unwrap(), position * 100))?;
     }
-    writer.finish(inputs(2))
+    writer.finish(inputs(2), Summary::default())
 }
 
 fn check(path: &Path) -> Report {
@@ -168,7 +170,7 @@ fn ids_of_either_width_in_memory_make_the_same_store() {
             let name = format!("{name}-{vocab_size}.tm");
             let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), save_tokenizer).unwrap();
             append(&mut writer);
-            writer.finish(inputs(1)).unwrap().train.content_hash
+            writer.finish(inputs(1), Summary::default()).unwrap().train.content_hash
         };
         let narrow =
             hash("narrow", &|writer| writer.append(Split::Train, &[1u16, 65_535, 256], &origin(0, 0)).unwrap());
@@ -194,7 +196,7 @@ fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
     let mut writer = Writer::create(&out, options(5, 9), save_tokenizer).unwrap();
     writer.append(Split::Train, &[1u32], &origin(2, 0)).unwrap();
-    assert!(writer.finish(inputs(2)).unwrap_err().to_string().contains("input 2"));
+    assert!(writer.finish(inputs(2), Summary::default()).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
 }
 
@@ -209,7 +211,7 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
     writer.append(Split::Train, &[1u32], &origin(0, 0)).unwrap();
     fs::create_dir(&out).unwrap();
-    assert!(writer.finish(inputs(1)).is_err());
+    assert!(writer.finish(inputs(1), Summary::default()).is_err());
     assert_eq!(names(folder.path()), ["s.tm", "s.tm.partial"]);
     assert!(names(&out).is_empty());
     fs::remove_dir(&out).unwrap();
@@ -448,10 +450,12 @@ fn prepare_split(
 ) -> Result<Manifest> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
-    let prepare = PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, resume: false };
+    let prepare =
+        PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, ..PrepareOptions::default() };
     let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, val_fraction, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
-    write_documents(&mut source, &encode, writer, &prepare, monitor, &pool)
+    let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+    write_documents(&mut source, &coder, writer, &prepare, monitor, &pool)
 }
 
 #[test]

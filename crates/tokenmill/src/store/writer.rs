@@ -11,7 +11,7 @@ use super::sealed;
 use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name};
 use super::split::{Split, Splitter};
 use super::workspace::{START_AGAIN, Workspace};
-use super::{MANIFEST, ShardFile};
+use super::{MANIFEST, ShardFile, SpecialText, Summary};
 use crate::documents::{InputRecord, PlannedInput};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,10 @@ pub struct WriterOptions {
     pub shard_tokens: u64,
     /// The share of the documents that is kept from training.
     pub val_fraction: f64,
+    /// What the caller makes of special tokens spelled in a text.
+    pub specials: SpecialText,
+    /// Whether the caller leaves out texts that have been there.
+    pub dedup: bool,
     /// What will be read, as far as it is known.
     pub inputs: Vec<PlannedInput>,
     /// Go on with what a stopped run has left beside `out`, if anything.
@@ -116,6 +120,8 @@ impl Writer {
             eos,
             shard_tokens,
             val_fraction,
+            specials: options.specials,
+            dedup: options.dedup,
             inputs: options.inputs,
         };
         let kept = workspace.enter(&plan, manifest.dtype)?;
@@ -183,7 +189,7 @@ impl Writer {
     }
 
     /// Writes the manifest and gives the store its name.
-    pub fn finish(mut self, inputs: Vec<InputRecord>) -> Result<Manifest> {
+    pub fn finish(mut self, inputs: Vec<InputRecord>, summary: Summary) -> Result<Manifest> {
         if let Some(shard) = self.kept.iter().find_map(Kept::left) {
             return Err(self.changed(shard));
         }
@@ -200,6 +206,7 @@ impl Writer {
         }
         self.wait()?;
         self.manifest.inputs = inputs;
+        self.manifest.summary = summary;
         self.manifest.set_content_hashes()?;
         let path = self.workspace.path().join(MANIFEST);
         self.manifest.check().map_err(|reason| Error::store(&path, reason))?;

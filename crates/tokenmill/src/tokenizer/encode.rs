@@ -81,6 +81,19 @@ impl Tokenizer {
         self.encode(text, Allowed::None, ids)
     }
 
+    /// Special tokens that a text spells: how many, and where the first is.
+    pub fn special_text(&self, text: &str) -> Result<(u64, Option<Range<usize>>)> {
+        let (mut count, mut first) = (0, None);
+        self.specials.matcher(Allowed::All)?.cut(text, |part| {
+            if let Part::Special(_, range) = part {
+                count += 1;
+                first.get_or_insert(range);
+            }
+            Ok(())
+        })?;
+        Ok((count, first))
+    }
+
     /// Appends the ids of `text`; a long one is cut and encoded on all threads.
     pub fn encode<O: Output>(&self, text: &str, allowed: Allowed<'_>, ids: &mut O) -> Result<()> {
         let matcher = self.specials.matcher(allowed)?;

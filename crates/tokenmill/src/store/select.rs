@@ -1,0 +1,94 @@
+//! Which documents go into a store: told in the order of the inputs, between parsing and encoding.
+
+use super::quarantine::Quarantine;
+use super::split::Split;
+use super::{Hash, Origin};
+use crate::documents::{Documents, Rejected};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What became of the documents that were read. The same input and options give the same numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// UTF-8 bytes of the documents that are in the store.
+    pub text_bytes: u64,
+    /// Records that were left out because they hold no document.
+    pub rejected: u64,
+    /// Documents that were left out because their text had been there.
+    pub duplicates: u64,
+    /// How often the documents in the store spell a special token.
+    pub special_text: u64,
+}
+
+/// The documents of a block and what is to be done with each.
+pub(super) struct Parsed {
+    pub name: Arc<str>,
+    /// What a document's position counts.
+    pub unit: &'static str,
+    pub documents: Documents,
+    pub items: Vec<Item>,
+    pub rejected: Vec<Rejected>,
+}
+
+/// A document.
+pub(super) struct Item {
+    pub split: Split,
+    pub origin: Origin,
+    /// Special tokens that it spells.
+    pub special_text: u64,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Encode,
+    /// A stopped run has written it.
+    Skip,
+    /// It is to be in no store.
+    Drop,
+}
+
+/// Sees each block once, in order.
+pub(super) struct Selection {
+    /// Of the first documents of each split, so many are on disk.
+    pub kept: [u64; 2],
+    /// First halves of the hashes of all texts so far; `None` where equal texts are wanted. 16 bytes, as among 10^12 texts
+    /// two have the same with a probability of 10^-15.
+    pub texts: Option<HashSet<[u8; 16]>>,
+    pub quarantine: Option<Quarantine>,
+    pub summary: Summary,
+}
+
+impl Selection {
+    /// Decides for each document of the next block.
+    pub fn decide(&mut self, block: &mut Parsed) -> Result<()> {
+        for rejected in block.rejected.drain(..) {
+            self.summary.rejected += 1;
+            if let Some(quarantine) = &mut self.quarantine {
+                quarantine.add(&rejected)?;
+            }
+        }
+        for (number, item) in block.items.iter_mut().enumerate().filter(|(_, item)| item.action != Action::Drop) {
+            if !self.is_new(&item.origin.text) {
+                self.summary.duplicates += 1;
+                item.action = Action::Drop;
+                continue;
+            }
+            self.summary.text_bytes += block.documents.get(number).len() as u64;
+            self.summary.special_text += item.special_text;
+            let left = &mut self.kept[item.split as usize];
+            if *left > 0 {
+                *left -= 1;
+                item.action = Action::Skip;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_new(&mut self, text: &Hash) -> bool {
+        let (half, _) = text.split_at(16);
+        self.texts.as_mut().is_none_or(|texts| half.try_into().is_ok_and(|half| texts.insert(half)))
+    }
+}
