@@ -283,6 +283,24 @@ def test_sample_steps_two_tokens_and_still_predicts_one_ahead(run: Run, lorem: P
     ]
 
 
+def test_sample_shows_growing_windows_and_leaves_samples_out(run: Run, lorem: Path) -> None:
+    args = ["sample", lorem, "--max-length", "0:1,3:3", "--batch-size", 2]
+    assert run(*args, "--windows", 4).stdout.splitlines() == [
+        "batch 0: inputs           targets",
+        "[Lorem]                   [ipsum]",
+        "[ipsum]                   [dolor]",
+        "batch 1: inputs           targets",
+        "[dolor]                   [sit]",
+        "batch 2: inputs           targets",
+        "[sit|amet,|consectetur]   [amet,|consectetur|adipiscing]",
+        "4 of 4 windows, 1 or 3 tokens each, stride 3",
+    ]
+    kept = printed_json(run(*args, "--skip", "0:2", "--skip", "3:4", "--json"))
+    assert [(row["start"], row["inputs"]) for row in kept["windows"]] == [(2, ["dolor"])]
+    for wrong in (["--max-length", "x"], ["--max-length", "0:4,5"], ["--max-length", 4, "--skip", "3"]):
+        assert run("sample", lorem, *wrong).exit_code == 2
+
+
 def test_sample_shuffles_by_seed_and_says_where_a_window_begins(
     run: Run, gpt2_path: Path, verdict_path: Path
 ) -> None:

@@ -335,11 +335,14 @@ def test_gather_refuses_buffers_that_do_not_fit() -> None:
         read_only,
     ):
         with pytest.raises((ValueError, TypeError)):
-            _core.gather(data, order, 0, 0, 2, out)
+            _core.gather(data, order, np.arange(2, dtype=np.uint64), out)
 
 
 def test_gather_refuses_data_of_another_plan() -> None:
+    samples = np.arange(8, dtype=np.uint64)
     with pytest.raises(ValueError, match="which has 4"):
-        _core.gather(np.arange(4), plan(8), 0, 0, 8, np.empty((8, 2), np.int64))
-    with pytest.raises(ValueError, match="not all in an epoch of 8 windows"):
-        _core.gather(np.arange(9), plan(8), 0, 1, 8, np.empty((8, 2), np.int64))
+        _core.gather(np.arange(4), plan(8), samples, np.empty((8, 2), np.int64))
+    with pytest.raises((ValueError, TypeError)):
+        _core.gather(np.arange(9), plan(8), samples.astype(np.int32), np.empty((8, 2), np.int64))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="contiguous"):
+        _core.gather(np.arange(9), plan(8), samples[::2], np.empty((4, 2), np.int64))

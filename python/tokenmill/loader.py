@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenmill import _core
 from tokenmill.explain import Explanation, explain
-from tokenmill.layout import BoundaryLabels, Layout, Packing, Tail, gather, make_layout
+from tokenmill.layout import BoundaryLabels, Packing, Tail, gather
 from tokenmill.ledger import Ledger, count
+from tokenmill.make_order import make_order
 from tokenmill.mixture import Mixture
-from tokenmill.order import ENDLESS, MixtureOrder, Shuffle, SingleOrder, core_shuffle
-from tokenmill.tokens import as_tokens, check_bool, check_integer, check_model, check_same_tokenizer
+from tokenmill.order import ENDLESS, Shuffle, SingleOrder
+from tokenmill.tokens import check_bool, check_integer, check_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,12 +64,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one rank: `count` samples of `epoch` from `first` on; `after` is the position behind it."""
+    """One step of one rank."""
 
-    epoch: int
+    #: The epoch, or of a curriculum the stage; 0 in a mixture.
+    section: int
     number: int
-    first: int
-    count: int
+    #: This rank's samples, as (first, count); one or more, of which the only one may have none.
+    rows: list[tuple[int, int]]
+    #: The position behind it.
     after: int
 
 
@@ -91,9 +94,17 @@ class DataLoader:
         are shuffled within each 64 stretches that then follow each other (67 million tokens, 128 MB of
         uint16). As exact, and a disk reads 2 MB at a time in place of one window; but a batch holds windows
         of 64 places of the data only, so sort documents by nothing that matters before `prepare`.
+    max_length by stages: {0: 512, 100_000: 1024, 400_000: 2048} has rows of 512 tokens before sample 100,000
+        (a row of a global batch, counted from 0), and so on. Windows are of the greatest length, which the
+        others must divide, and a stage cuts each into equal rows: no token is repeated or left out where the
+        length changes. A batch has rows of one stage. Only for packing="concat" with stride and tail as they
+        are by default; all `epochs` are one sequence, as in a mixture, and `windows` number those of the
+        stage's length.
+    skip: samples to leave out, [(first, end), ...], for example those after which the loss went up: what was
+        sample 1000 is sample 1000 with and without it. Steps are numbered without them.
     drop_last: leave out an epoch's last windows that fill no global batch (they differ from epoch to epoch
         under shuffle). With False the last batch is divided evenly; a rank may get a batch of 0 rows, never
-        fewer steps.
+        fewer steps. A stage of max_length ends as an epoch does.
     rank, world_size: this process among those that share each global batch. Together the ranks see what one
         alone would.
     epochs: epochs of one pass, or None for a pass without end (which has no `len()`).
@@ -115,7 +126,7 @@ class DataLoader:
         self,
         data: Any,
         *,
-        max_length: int,
+        max_length: int | Mapping[int, int],
         stride: int | None = None,
         batch_size: int,
         shuffle: Shuffle = True,
@@ -130,7 +141,9 @@ class DataLoader:
         packing: Packing = "concat",
         document_mask: bool = False,
         boundary_labels: BoundaryLabels = "keep",
+        skip: Sequence[tuple[int, int]] = (),
     ) -> None:
+        self.mixture = data if isinstance(data, Mixture) else None
         self.shuffle = _check_shuffle(shuffle)
         self.seed = check_integer("seed", seed, 0, 2**64 - 1)
         self.batch_size = check_integer("batch_size", batch_size, 1)
@@ -138,45 +151,48 @@ class DataLoader:
         self.rank = _check_rank(rank, self.world_size)
         self.epochs = None if epochs is None else check_integer("epochs", epochs, 1)
         self.dtype = _check_dtype(dtype)
-        options: dict[str, Any] = {
-            "packing": packing,
-            "max_length": max_length,
-            "stride": stride,
-            "tail": tail,
-            "document_mask": document_mask,
-            "boundary_labels": boundary_labels,
-            "shuffle": core_shuffle(self.shuffle),
-            "seed": self.seed,
-        }
-        self.order = _order(data, pad_id, self.shuffle, options)
+        self.order = make_order(
+            data,
+            shuffle=self.shuffle,
+            epochs=self.epochs,
+            pad_id=pad_id,
+            packing=packing,
+            max_length=max_length,
+            stride=stride,
+            tail=tail,
+            document_mask=document_mask,
+            boundary_labels=boundary_labels,
+            seed=self.seed,
+        )
         self.layout = self.order.layouts[0]
         self.max_length, self.stride = self.layout.max_length, self.layout.stride
         self.tail, self.pad_id = self.layout.tail, self.layout.pad_id
-        if isinstance(self.order, MixtureOrder) and self.epochs not in (1, None):
-            raise ValueError(
-                f"epochs={self.epochs} means nothing for a mixture, whose sources have epochs of their own; "
-                "give max_epochs to the Mixture"
-            )
+        self.skip = _check_skip(skip)
+        self._drop_last = check_bool("drop_last", drop_last)
         self._samples = self.order.num_samples or ENDLESS
         self._batches = _core.Batches(
             samples=self._samples,
+            starts=self.order.starts,
+            skip=self.skip,
             batch_size=self.batch_size,
             world_size=self.world_size,
-            drop_last=check_bool("drop_last", drop_last),
+            drop_last=self._drop_last,
         )
         self.position = 0
 
     def __len__(self) -> int:
-        """Batches of one whole pass on this rank (every rank has as many), wherever the position is."""
-        if self.order.num_samples is None:
-            raise TypeError(
-                'a Mixture with on_exhausted="repeat" and no max_epochs has no len(); it never ends'
-            )
-        if isinstance(self.order, MixtureOrder):
-            return self._batches.steps_per_epoch
+        """Batches of the whole pass that the position is in, on this rank (every rank has as many)."""
+        if self.order.starts is not None:
+            if self.order.num_samples is None and self.mixture is not None:
+                raise TypeError(
+                    'a Mixture with on_exhausted="repeat" and no max_epochs has no len(); it never ends'
+                )
+            if self.order.num_samples is not None:
+                return self._batches.steps_before(len(self.order.starts))
         if self.epochs is None:
             raise TypeError("a DataLoader with epochs=None has no len(); it never ends")
-        return self._batches.steps_per_epoch * self.epochs
+        first = self.position // (self._samples * self.epochs) * self.epochs
+        return self._batches.steps_before(first + self.epochs) - self._batches.steps_before(first)
 
     def __iter__(self) -> Iterator[Batch]:
         end = self.pass_end()
@@ -187,7 +203,7 @@ class DataLoader:
 
     def pass_end(self) -> int | None:
         """The sample at which the pass that the position is in ends; None: never."""
-        if isinstance(self.order, MixtureOrder):
+        if self.order.starts is not None:
             return self.order.num_samples
         if self.epochs is None:
             return None
@@ -196,22 +212,11 @@ class DataLoader:
 
     def step_at(self, position: int, end: int | None) -> Step | None:
         """What comes at a position: a pure function, so that a batch can be made before it is taken."""
-        samples = self._samples
-        while end is None or position < end:
-            epoch, sample = divmod(position, samples)
-            rows = self._batches.rows(sample, self.rank)
-            if rows is None:  # only after a change of the global batch: too few windows are left for one
-                position = (epoch + 1) * samples
-                continue
-            first, count, after = rows
-            over = self._batches.rows(after, self.rank) is None
-            return Step(
-                epoch=epoch,
-                number=epoch * self._batches.steps_per_epoch + sample // (self.batch_size * self.world_size),
-                first=first,
-                count=count,
-                after=(epoch + 1) * samples if over else epoch * samples + after,
-            )
+        found = self._batches.step(position, self.rank) if end is None or position < end else None
+        if found is not None:
+            section, number, start, rows, after = found
+            if end is None or start < end:
+                return Step(section=section, number=number, rows=rows, after=after)
         self.order.check_end()
         return None
 
@@ -222,31 +227,22 @@ class DataLoader:
         """
         import numpy as np
 
-        if self.layout.plain and allocate is None and isinstance(self.order, SingleOrder):
-            rows = np.empty((step.count, self.max_length + 1), dtype=self.dtype)
-            windows = _core.gather(
-                self.layout.source.core, self.layout.plan, step.epoch, step.first, step.count, rows
-            )
+        layouts, samples = self.order.layouts_of(step.section), _numbers(step.rows)
+        epoch = step.section if self.order.starts is None else 0
+        if layouts[0].plain and allocate is None and isinstance(self.order, SingleOrder):
+            rows = np.empty((len(samples), self.max_length + 1), dtype=self.dtype)
+            windows = _core.gather(layouts[0].source.core, layouts[0].plan, samples, rows)
             return Batch(
-                input_ids=rows[:, :-1],
-                labels=rows[:, 1:],
-                windows=windows,
-                epoch=step.epoch,
-                step=step.number,
+                input_ids=rows[:, :-1], labels=rows[:, 1:], windows=windows, epoch=epoch, step=step.number
             )
-        drawn = self.order.draw(step.epoch, step.first, step.count)
-        layouts, chosen = [self.layout], None
-        if drawn.sources is not None and step.count:
+        drawn, chosen = self.order.draw(samples), None
+        if drawn.sources is not None and len(samples):
             # Of a thousand sources only those in the batch are opened up.
             used, places = np.unique(drawn.sources, return_inverse=True)
-            layouts, chosen = [self.order.layouts[source] for source in used], places.astype(np.uint32)
+            layouts, chosen = [layouts[source] for source in used], places.astype(np.uint32)
         columns = gather(layouts, drawn.windows, chosen, dtype=self.dtype, allocate=allocate)
         return Batch(
-            windows=drawn.windows,
-            epoch=step.epoch,
-            step=step.number,
-            sources=drawn.sources,
-            **vars(columns),
+            windows=drawn.windows, epoch=epoch, step=step.number, sources=drawn.sources, **vars(columns)
         )
 
     def check_model(self, *, vocab_size: int | None = None, tokenizer: Tokenizer | None = None) -> None:
@@ -268,15 +264,18 @@ class DataLoader:
         Steps are counted from the start of epoch 0, with this loader's batch_size and world_size throughout.
         IndexError: there is no such place.
         """
-        epoch, number = divmod(check_integer("step", step, 0), self._batches.steps_per_epoch)
-        rows = self._batches.rows(number * self.batch_size * self.world_size, self.rank)
-        first, count, _ = rows if rows is not None else (0, 0, 0)
-        for name, value, size in (("row", row, count), ("column", column, self.max_length)):
+        start = self._batches.find(check_integer("step", step, 0))
+        found = None if start is None else self._batches.step(start, self.rank)
+        if found is None:
+            raise IndexError(f"step {step} does not exist")
+        section, _, _, rows, _ = found
+        samples, layouts = _numbers(rows), self.order.layouts_of(section)
+        for name, value, size in (("row", row, len(samples)), ("column", column, layouts[0].max_length)):
             if not 0 <= check_integer(name, value, -(2**63)) < size:
                 raise IndexError(f"{name} {value} does not exist; this batch has {size}, counted from 0")
-        source, epoch, window = self.order.one(epoch, first + row)
+        source, epoch, window = self.order.one(int(samples[row]))
         return explain(
-            self.order.layouts[source],
+            layouts[source],
             step=step,
             row=row,
             column=column,
@@ -289,15 +288,15 @@ class DataLoader:
         """What becomes of every stored token in an epoch, all ranks together. `str(ledger)` is for people.
 
         Of a mixture, in one epoch of its source number `source`. Reads where all documents end, if packing or
-        masks depend on it.
+        masks depend on it. Of max_length by stages, in windows of the greatest; without regard to `skip`.
         """
         sources = len(self.order.layouts)
         if not 0 <= check_integer("source", source, -(2**63)) < sources:
             raise IndexError(f"source {source} does not exist; there are {sources}, counted from 0")
-        if isinstance(self.order, MixtureOrder):
-            return count(self.order.layouts[source])
-        taken = self._batches.steps_per_epoch * self.batch_size * self.world_size
-        return count(self.layout, left_out=max(self._samples - taken, 0))
+        left_out = 0
+        if self.order.starts is None and self._drop_last:
+            left_out = self._samples % (self.batch_size * self.world_size)
+        return count(self.order.layouts[source], left_out=left_out)
 
     @property
     def dropped_tokens(self) -> int:
@@ -313,6 +312,7 @@ class DataLoader:
             "version": _STATE_VERSION,
             "next_sample": self.position,
             **self.order.describe(),
+            "skip": [list(samples) for samples in self.skip],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -320,51 +320,65 @@ class DataLoader:
 
         batch_size, world_size and rank may differ from those of the loader that made it: the windows not yet
         seen are divided anew, none is repeated, and none is left out but by drop_last. Raises ValueError,
-        saying what differs, for another version, plan or data; the position is then unchanged.
+        saying what differs, for another version, plan or data; the position is then unchanged. What is to be
+        skipped may differ from the position on.
         """
         version = state.get("version")
         if version != _STATE_VERSION:
             raise ValueError(
                 f"this state has version {version!r}, this DataLoader reads version {_STATE_VERSION}"
             )
+        position = check_integer("next_sample", state.get("next_sample"), 0)
         differences = self.order.differences(state)
+        ours, theirs = (_skipped_before(position, skip) for skip in (self.skip, state.get("skip") or []))
+        if ours != theirs:
+            differences.append(f"skip before sample {position} is {ours} here and {theirs} in the state")
         if differences:
             raise ValueError(
                 "this state belongs to another loader: "
                 + "; ".join(differences)
                 + ". Use the data and options that the state was made with, or start anew without it"
             )
-        self.position = check_integer("next_sample", state.get("next_sample"), 0, self._samples * 2**64 - 1)
+        self.position = position
 
     def __repr__(self) -> str:
         layout = self.layout
         what = f"{self._samples} windows of {layout.source.num_tokens} tokens"
-        if isinstance(self.order, MixtureOrder):
-            what = repr(self.order.mixture)
+        if self.mixture is not None:
+            what = repr(self.mixture)
         return (
             f"DataLoader({what}, max_length={self.max_length}, stride={self.stride}, "
             f"batch_size={self.batch_size}, rank {self.rank} of {self.world_size})"
         )
 
 
-def _order(
-    data: Any, pad_id: object, shuffle: Shuffle, options: dict[str, Any]
-) -> SingleOrder | MixtureOrder:
-    seed = options["seed"]
-    if not isinstance(data, Mixture):
-        return SingleOrder(make_layout(as_tokens(data), pad_id=pad_id, **options), shuffle=shuffle, seed=seed)
-    sources = [as_tokens(source) for source in data.data]
-    check_same_tokenizer(sources)
-    layouts: list[Layout] = []
-    for number, source in enumerate(sources):
-        try:
-            layouts.append(make_layout(source, pad_id=pad_id, **options))
-        except ValueError as error:
-            if type(error) is not ValueError:
-                raise  # a StoreError names its file
-            raise ValueError(f"source {number} of the mixture: {error}") from None
-        pad_id = layouts[0].pad_id  # one for all rows of a batch
-    return MixtureOrder(data, layouts, shuffle=shuffle, seed=seed)
+def _numbers(ranges: Sequence[tuple[int, int]]) -> NDArray[np.uint64]:
+    """The samples of ranges (first, count)."""
+    import numpy as np
+
+    return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in ranges])
+
+
+def _check_skip(skip: object) -> list[tuple[int, int]]:
+    """Ranges in order, those that touch made one."""
+    try:
+        pairs = [(first, end) for first, end in skip]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise TypeError(f"skip={skip!r} is not a list of pairs (first sample, end)") from None
+    merged: list[tuple[int, int]] = []
+    for first, end in sorted((check_integer("skip", a, 0), check_integer("skip", b, 0)) for a, b in pairs):
+        if first >= end:
+            raise ValueError(
+                f"skip has ({first}, {end}), which is no sample; the end must be above the first"
+            )
+        if merged and first <= merged[-1][1]:
+            first, end = merged[-1][0], max(merged.pop()[1], end)
+        merged.append((first, end))
+    return merged
+
+
+def _skipped_before(position: int, skip: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [[first, min(end, position)] for first, end in skip if first < position]
 
 
 def _check_rank(rank: object, world_size: int) -> int:

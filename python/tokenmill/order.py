@@ -1,4 +1,7 @@
-"""Which row of which source a sample is, and what a state must agree with: of one source, or of a mixture."""
+"""Which row of which source a sample is, and what a state must agree with: of one source, or of a mixture.
+
+Samples are numbered through, epoch after epoch. An order knows what each is; not how they become batches.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,12 @@ class Drawn:
 class SingleOrder:
     """Epochs over one source, shuffled or not."""
 
+    #: Where stages begin, which no batch crosses; None: epochs are what no batch crosses.
+    starts: list[int] | None = None
+
     def __init__(self, layout: Layout, *, shuffle: Shuffle, seed: int) -> None:
         self.layouts = [layout]
-        self._shuffle, self._seed = shuffle, seed
+        self.plan = layout.describe() | {"shuffle": shuffle, "seed": seed}
         self._identity: dict[str, Any] | None = None
 
     @property
@@ -46,13 +52,19 @@ class SingleOrder:
         """Samples of an epoch."""
         return self.layouts[0].plan.num_windows
 
-    def draw(self, epoch: int, first: int, count: int) -> Drawn:
-        """The samples first .. first + count of an epoch."""
-        return Drawn(self.layouts[0].plan.windows(epoch, first, count))
+    def layouts_of(self, section: int) -> list[Layout]:
+        """The layouts of an epoch."""
+        return self.layouts
 
-    def one(self, epoch: int, sample: int) -> tuple[int, int, int]:
-        """(source, epoch, window) of a sample of an epoch."""
-        return 0, epoch, self.layouts[0].plan.window(epoch, sample)
+    def draw(self, samples: NDArray[np.uint64]) -> Drawn:
+        """The rows that samples are."""
+        return Drawn(self.layouts[0].plan.at(samples))
+
+    def one(self, sample: int) -> tuple[int, int, int]:
+        """(source, epoch, window) of a sample."""
+        plan = self.layouts[0].plan
+        epoch, inside = divmod(sample, plan.num_windows)
+        return 0, epoch, plan.window(epoch, inside)
 
     def check_end(self) -> None:
         """Nothing to say at the end."""
@@ -61,8 +73,7 @@ class SingleOrder:
         """What a position is a position in. The first call hashes an array."""
         if self._identity is None:
             self._identity = self.layouts[0].source.identity()
-        plan = self.layouts[0].describe() | {"shuffle": self._shuffle, "seed": self._seed}
-        return {"plan": plan, "data": dict(self._identity)}
+        return {"plan": dict(self.plan), "data": dict(self._identity)}
 
     def differences(self, state: Mapping[str, Any]) -> list[str]:
         """What a state says otherwise."""
@@ -73,10 +84,14 @@ class SingleOrder:
 class MixtureOrder:
     """One sequence over several sources."""
 
+    starts: list[int] | None
+
     def __init__(self, mixture: Mixture, layouts: Sequence[Layout], *, shuffle: Shuffle, seed: int) -> None:
         self.mixture = mixture
+        self.starts = [0]
         self.layouts = list(layouts)
-        self._shuffle, self._seed = shuffle, seed
+        self.plan = layouts[0].describe() | {"shuffle": shuffle, "seed": seed}
+        del self.plan["num_windows"]  # of the first source; `sources` has all
         self._core = _core.Mixture(
             rows=[layout.plan.num_windows for layout in layouts],
             max_epochs=mixture.max_epochs,
@@ -97,14 +112,20 @@ class MixtureOrder:
         """How many of the samples before `sample` each source has."""
         return self._core.taken(sample)
 
-    def draw(self, epoch: int, first: int, count: int) -> Drawn:
-        """The samples first .. first + count."""
-        sources, _, windows = self._core.samples(first, count)
+    def layouts_of(self, section: int) -> list[Layout]:
+        """One for each source."""
+        return self.layouts
+
+    def draw(self, samples: NDArray[np.uint64]) -> Drawn:
+        """The rows that samples are."""
+        sources, _, windows = self._core.at(samples)
         return Drawn(windows, sources)
 
-    def one(self, epoch: int, sample: int) -> tuple[int, int, int]:
+    def one(self, sample: int) -> tuple[int, int, int]:
         """(source, epoch of that source, window) of a sample."""
-        sources, epochs, windows = self._core.samples(sample, 1)
+        import numpy as np
+
+        sources, epochs, windows = self._core.at(np.array([sample], np.uint64))
         return int(sources[0]), int(epochs[0]), int(windows[0])
 
     def check_end(self) -> None:
@@ -123,10 +144,8 @@ class MixtureOrder:
             self._identities = [
                 layout.source.identity() | {"num_windows": layout.plan.num_windows} for layout in self.layouts
             ]
-        plan = self.layouts[0].describe() | {"shuffle": self._shuffle, "seed": self._seed}
-        del plan["num_windows"]
         sources = {str(number): dict(identity) for number, identity in enumerate(self._identities)}
-        return {"plan": plan, "mixture": self.mixture.describe(), "sources": sources}
+        return {"plan": dict(self.plan), "mixture": self.mixture.describe(), "sources": sources}
 
     def differences(self, state: Mapping[str, Any]) -> list[str]:
         """What a state says otherwise about the samples before its position."""

@@ -53,8 +53,34 @@ def parse_place(
     return step, row, column
 
 
+def parse_max_length(context: click.Context, parameter: click.Parameter, value: str) -> int | dict[int, int]:
+    """A number, or stages SAMPLE:LENGTH,..."""
+    try:
+        if ":" not in value:
+            return int(value)
+        return {int(first): int(length) for first, length in (pair.split(":") for pair in value.split(","))}
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a number, nor stages such as 0:512,100000:1024") from None
+
+
+def parse_skip(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[tuple[int, int]]:
+    """Ranges FIRST:END."""
+    try:
+        return [(int(first), int(end)) for first, end in (value.split(":") for value in values)]
+    except ValueError:
+        raise click.BadParameter(f"{values!r} are not ranges such as 1000:1200") from None
+
+
 layout_options = stacked(
-    click.option("--max-length", type=click.IntRange(min=1), required=True, help="Tokens in a window."),
+    click.option(
+        "--max-length",
+        required=True,
+        callback=parse_max_length,
+        metavar="N|STAGES",
+        help="Tokens in a window; or by stages, 0:512,100000:1024: from which sample on how many.",
+    ),
     click.option(
         "--stride",
         type=click.IntRange(min=1),
@@ -87,6 +113,13 @@ layout_options = stacked(
         "--shuffle-blocks",
         is_flag=True,
         help="In random order by blocks of 2^20 tokens, for data on a disk or a network.",
+    ),
+    click.option(
+        "--skip",
+        multiple=True,
+        callback=parse_skip,
+        metavar="FIRST:END",
+        help="Samples to leave out, counted from 0. May be given several times.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Which random order."),
 )
@@ -125,6 +158,7 @@ def command(
     tokenmill sample corpus.tm --max-length 256 --shuffle --seed 1 --windows 20 --origin
     tokenmill sample corpus.tm --max-length 256 --packing best_fit --ledger
     tokenmill sample corpus.tm --max-length 256 --shuffle --explain 1000,3,17
+    tokenmill sample corpus.tm --max-length 0:64,1000:128 --shuffle --skip 200:300
     """
     from tokenmill import DataLoader, TokenStore
 
@@ -143,21 +177,23 @@ def command(
         else:
             click.echo(answer)
         return
-    count = loader.layout.plan.num_windows
+    count = loader.order.num_samples
     rows = list(islice(draw(store, loader, with_origin=origin), windows or options["batch_size"]))
     if as_json:
         print_json({"path": path, "windows_in_all": count, "windows": [asdict(row) for row in rows]})
     else:
         print_windows(rows)
-        click.echo(
-            f"{len(rows):,} of {count:,} windows, {loader.max_length} tokens each, stride {loader.stride}"
-        )
+        lengths = " or ".join(str(length) for length in sorted({len(row.input_ids) for row in rows}))
+        click.echo(f"{len(rows):,} of {count:,} windows, {lengths} tokens each, stride {loader.stride}")
 
 
 def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterator[Row]:
     """The rows of the loader's batches, with the text of their tokens."""
+    stages = range(len(loader.order.starts or [0]))
+    layouts = {layout.max_length: layout for stage in stages for layout in loader.order.layouts_of(stage)}
     for batch in loader:
         assert batch.document_ids is not None  # the loader was made with document_mask
+        layout = layouts[batch.input_ids.shape[1]]
         for number, input_ids, labels, document_ids in zip(
             batch.windows.tolist(),
             batch.input_ids.tolist(),
@@ -165,7 +201,7 @@ def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterato
             batch.document_ids.tolist(),
             strict=True,
         ):
-            start = loader.layout.plan.parts(number)[0][0]
+            start = layout.plan.parts(number)[0][0]
             yield Row(
                 epoch=batch.epoch,
                 batch=batch.step,

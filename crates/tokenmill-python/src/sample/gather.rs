@@ -1,5 +1,6 @@
 //! `gather` and `gather_columns`: from the tokens into the caller's buffers, without the GIL.
 
+use super::contiguous;
 use super::plan::{Numbers, Plan};
 use crate::error::CoreError;
 use crate::store::Store;
@@ -59,10 +60,6 @@ impl<'py> Data<'py> {
     }
 }
 
-fn contiguous<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| PyValueError::new_err("the array must be contiguous and aligned; copy it first"))
-}
-
 /// A buffer to fill.
 enum Out<'py> {
     I64(PyReadwriteArray2<'py, i64>),
@@ -104,21 +101,18 @@ fn rows<'a, T: Element>(out: &'a mut PyReadwriteArray2<'_, T>, count: usize, wid
     }
 }
 
-/// Fills `out`, `max_length + 1` wide, with the samples `first .. first + count` of an epoch; returns their window
-/// numbers. For layouts with one window a row.
+/// Fills `out`, `max_length + 1` wide, with samples that are numbered through all epochs; returns their window numbers. For
+/// layouts with one window a row.
 #[pyfunction]
-#[pyo3(signature = (data, plan, epoch, first, count, out))]
 pub fn gather<'py>(
     py: Python<'py>,
     data: &Bound<'py, PyAny>,
     plan: &Bound<'py, Plan>,
-    epoch: u64,
-    first: u64,
-    count: u64,
+    samples: PyReadonlyArray1<'py, u64>,
     out: &Bound<'py, PyAny>,
 ) -> PyResult<Numbers<'py>> {
     let plan = &plan.get().0;
-    let numbers = plan.numbers(epoch, first, count).map_err(CoreError::from)?;
+    let numbers = plan.at(contiguous(&samples)?);
     let mut windows = Vec::with_capacity(numbers.len());
     for &number in &numbers {
         plan.layout.get(number, &mut windows).map_err(CoreError::from)?;

@@ -1,8 +1,9 @@
 //! `Mixture`: the order of the samples of several sources.
 
+use super::contiguous;
 use super::plan::Numbers;
 use crate::error::CoreError;
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use tokenmill::sample::{self as core, MixtureOptions};
 
@@ -48,8 +49,9 @@ impl Mixture {
         self.0.taken(sample)
     }
 
-    fn samples<'py>(&self, py: Python<'py>, first: u64, count: u64) -> PyResult<Samples<'py>> {
-        let samples = py.detach(|| self.0.samples(first, count)).map_err(CoreError::from)?;
+    fn at<'py>(&self, py: Python<'py>, samples: PyReadonlyArray1<'py, u64>) -> PyResult<Samples<'py>> {
+        let samples = contiguous(&samples)?;
+        let samples = py.detach(|| self.0.at(samples)).map_err(CoreError::from)?;
         // The sources came in a list of Python's, which has fewer than 2^32.
         let sources: Vec<u32> = samples.iter().map(|s| u32::try_from(s.source).unwrap_or(u32::MAX)).collect();
         let (epochs, windows): (Vec<u64>, Vec<u64>) = samples.iter().map(|s| (s.epoch, s.window)).unzip();

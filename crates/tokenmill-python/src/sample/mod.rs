@@ -1,9 +1,12 @@
 //! Sampling, one boundary crossing per batch.
 
+mod curriculum;
 mod gather;
 mod mixture;
 mod plan;
 
+use numpy::{Element, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// Adds the classes and functions to the module.
@@ -11,6 +14,11 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::Plan>()?;
     module.add_class::<plan::Batches>()?;
     module.add_class::<mixture::Mixture>()?;
+    module.add_class::<curriculum::Curriculum>()?;
     module.add_function(wrap_pyfunction!(gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(gather::gather_columns, module)?)
+}
+
+fn contiguous<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
+    array.as_slice().map_err(|_| PyValueError::new_err("the array must be contiguous and aligned; copy it first"))
 }

@@ -1,13 +1,14 @@
 //! `Plan` and `Batches`: the order of samples.
 
+use super::contiguous;
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::store::Store;
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Layout};
+use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Layout, Sections};
 
 pub type Numbers<'py> = Bound<'py, PyArray1<u64>>;
 
@@ -98,6 +99,12 @@ impl Plan {
         Ok(numbers.into_pyarray(py))
     }
 
+    /// The windows of samples that are numbered through all epochs.
+    fn at<'py>(&self, py: Python<'py>, samples: PyReadonlyArray1<'py, u64>) -> PyResult<Numbers<'py>> {
+        let samples = contiguous(&samples)?;
+        Ok(py.detach(|| self.0.at(samples)).into_pyarray(py))
+    }
+
     /// (first token, valid targets) of each part of a window, from left to right.
     fn parts(&self, window: u64) -> Result<Vec<(u64, u64)>, CoreError> {
         let mut parts = Vec::new();
@@ -114,23 +121,40 @@ fn documents(store: &Bound<'_, Store>) -> Arc<dyn Documents> {
 #[pyclass(frozen, module = "tokenmill._core")]
 pub struct Batches(core::Batches);
 
+/// (section, number, start, rows as (first, count), after)
+type Step = (u64, u64, u64, Vec<(u64, u64)>, u64);
+
 #[pymethods]
 impl Batches {
+    /// Without `starts` of stages, `samples` are those of an epoch, and there is no end.
     #[new]
-    #[pyo3(signature = (*, samples, batch_size, world_size, drop_last))]
-    fn new(samples: u64, batch_size: u64, world_size: u64, drop_last: bool) -> Result<Self, CoreError> {
-        Ok(Batches(core::Batches::new(samples, batch_size, world_size, drop_last)?))
+    #[pyo3(signature = (*, samples, starts, skip, batch_size, world_size, drop_last))]
+    fn new(
+        samples: u64,
+        starts: Option<Vec<u64>>,
+        skip: Vec<(u64, u64)>,
+        batch_size: u64,
+        world_size: u64,
+        drop_last: bool,
+    ) -> Result<Self, CoreError> {
+        let sections = starts.map_or(Sections::Epochs(samples), |starts| Sections::Stages(starts, samples));
+        let skip = skip.into_iter().map(|(start, end)| start..end).collect();
+        Ok(Batches(core::Batches::new(sections, skip, batch_size, world_size, drop_last)?))
     }
 
-    #[getter]
-    fn steps_per_epoch(&self) -> u64 {
-        self.0.steps_per_epoch()
+    fn steps_before(&self, section: u64) -> u64 {
+        self.0.steps_before(section)
     }
 
-    /// (first sample, samples, where the next global batch starts) of `rank`; `None` where the epoch is over.
-    fn rows(&self, first: u64, rank: u64) -> Option<(u64, u64, u64)> {
-        let batch = self.0.global_batch(first)?;
-        let rows = self.0.rows(&batch, rank);
-        Some((rows.start, rows.end - rows.start, batch.end))
+    /// `None`: no batch is left.
+    fn step(&self, position: u64, rank: u64) -> Option<Step> {
+        let step = self.0.step(position, rank)?;
+        let rows = step.rows.iter().map(|rows| (rows.start, rows.end - rows.start)).collect();
+        Some((step.section, step.number, step.start, rows, step.after))
+    }
+
+    /// `None`: there is no such batch.
+    fn find(&self, number: u64) -> Option<u64> {
+        self.0.find(number)
     }
 }

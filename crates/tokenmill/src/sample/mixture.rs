@@ -137,32 +137,26 @@ impl Mixture {
         (0..self.rows.len()).map(|source| stage.map_or(0, |stage| stage.taken(source, sample - stage.first))).collect()
     }
 
-    /// The samples `first .. first + count`.
+    /// The rows of sources that samples are.
     ///
     /// # Errors
-    /// The range passes the end, or there is no memory for the answer.
-    pub fn samples(&self, first: u64, count: u64) -> Result<Vec<Sample>> {
-        let samples = self.count().unwrap_or(END);
-        if first.checked_add(count).is_none_or(|end| end > samples) {
-            return Err(Error::value(format!(
-                "{count} samples from number {first} on are not all in a mixture of {samples}"
-            )));
-        }
-        let mut out = Vec::new();
-        let size = usize::try_from(count).ok().filter(|&size| out.try_reserve_exact(size).is_ok());
-        if size.is_none() {
-            return Err(Error::value(format!("there is no memory for {count} samples; ask for fewer")));
-        }
+    /// One is past the end.
+    pub fn at(&self, samples: &[u64]) -> Result<Vec<Sample>> {
+        let end = self.count().unwrap_or(END);
         let mut orders = HashMap::new();
-        for sample in first..first + count {
-            let (source, index) = self.stage(sample).map_or((0, 0), |stage| stage.draw(sample - stage.first));
+        let row = |&sample: &u64| {
+            let stage = self.stage(sample).filter(|_| sample < end);
+            let stage = stage.ok_or_else(|| {
+                Error::value(format!("sample {sample} is not in a mixture of {end} samples, counted from 0"))
+            })?;
+            let (source, index) = stage.draw(sample - stage.first);
             let (epoch, row) = (index / self.rows[source], index % self.rows[source]);
             let order = orders.entry((source, epoch)).or_insert_with(|| {
                 EpochOrder::new(self.shuffle, self.rows[source], self.stride, self.seed, epoch, source as u64)
             });
-            out.push(Sample { source, epoch, window: order.index(row) });
-        }
-        Ok(out)
+            Ok(Sample { source, epoch, window: order.index(row) })
+        };
+        samples.iter().map(row).collect()
     }
 
     /// The stage that `sample` is in, or the last.
@@ -330,8 +324,12 @@ mod tests {
         }
     }
 
+    fn samples(mixture: &Mixture, first: u64, count: u64) -> Result<Vec<Sample>> {
+        mixture.at(&(first..first + count).collect::<Vec<_>>())
+    }
+
     fn sources(mixture: &Mixture, count: u64) -> Vec<usize> {
-        mixture.samples(0, count).unwrap().iter().map(|sample| sample.source).collect()
+        samples(mixture, 0, count).unwrap().iter().map(|sample| sample.source).collect()
     }
 
     /// At each edge of a block, how far each source is from its share, times the sum of the weights.
@@ -370,7 +368,7 @@ mod tests {
         let weights = [7, 0, 2, 1, 30];
         let mixture = Mixture::new(options(&[10, 10, 3, 1, 100], &weights)).unwrap();
         let mut taken = [0u64; 5];
-        for (number, sample) in (0..).zip(mixture.samples(0, 5_000).unwrap()) {
+        for (number, sample) in (0..).zip(samples(&mixture, 0, 5_000).unwrap()) {
             assert_eq!(mixture.taken(number), taken);
             let (n, rows) = (&mut taken[sample.source], mixture.rows[sample.source]);
             let order = Permutation::new(rows, permutation_key(7, *n / rows, sample.source as u64));
@@ -391,9 +389,9 @@ mod tests {
         ) {
             prop_assume!(weights.iter().any(|&weight| weight > 0));
             let mixture = Mixture::new(options(&vec![13; weights.len()], &weights)).unwrap();
-            let all = mixture.samples(0, 3050).unwrap();
+            let all = samples(&mixture, 0, 3050).unwrap();
             let (from, to) = (first as usize, (first + count) as usize);
-            prop_assert_eq!(mixture.samples(first, count).unwrap(), &all[from..to]);
+            prop_assert_eq!(samples(&mixture, first, count).unwrap(), &all[from..to]);
             assert_exact(&mixture, 0, 50);
         }
 
@@ -410,7 +408,7 @@ mod tests {
             let mixture = Mixture::new(MixtureOptions { max_epochs: max_epochs.clone(), stages, stop, ..options(&rows, &[]) }).unwrap();
             let count = mixture.count().unwrap_or(END).min(2000);
             let mut seen = vec![0u64; rows.len()];
-            for sample in mixture.samples(0, count).unwrap() {
+            for sample in samples(&mixture, 0, count).unwrap() {
                 prop_assert_eq!(sample.epoch, seen[sample.source] / rows[sample.source]);
                 seen[sample.source] += 1;
             }
@@ -419,9 +417,9 @@ mod tests {
             for source in 0..rows.len() {
                 prop_assert!(max_epochs[source].is_none_or(|epochs| seen[source] <= epochs * rows[source]));
             }
-            if let Some(source) = mixture.ended_by() {
+            if let (Some(source), true) = (mixture.ended_by(), mixture.count() == Some(count)) {
                 prop_assert!(full(source));
-                prop_assert!(mixture.samples(0, count + 1).is_err());
+                prop_assert!(samples(&mixture, 0, count + 1).is_err());
             }
         }
     }
@@ -435,7 +433,7 @@ mod tests {
         assert_eq!(sources(&alone, 777), sources(&mixture, 777));
         assert_exact(&mixture, 1, 1 << 20);
         let mut rows: Vec<_> =
-            mixture.samples(0, 1600).unwrap().iter().map(|s| (s.source, s.epoch, s.window)).collect();
+            samples(&mixture, 0, 1600).unwrap().iter().map(|s| (s.source, s.epoch, s.window)).collect();
         rows.sort_unstable();
         rows.dedup();
         assert_eq!(rows.len(), 1600);
@@ -458,6 +456,6 @@ mod tests {
         ] {
             assert!(Mixture::new(bad).is_err());
         }
-        assert!(Mixture::new(good).unwrap().samples(u64::MAX, 2).is_err());
+        assert!(Mixture::new(good).unwrap().at(&[u64::MAX]).is_err());
     }
 }
