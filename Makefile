@@ -61,7 +61,7 @@ lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both 
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy --strict
-	MYPYPATH=python:examples $(BIN)/mypy --strict examples/demo.py examples/demo_train.py
+	MYPYPATH=python:examples $(BIN)/mypy --strict examples/demo.py examples/demo_train.py examples/loaders/*.py
 	$(BIN)/python -m mypy.stubtest tokenmill._core
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml

@@ -145,6 +145,14 @@ def test_a_batch_names_its_tensors_for_transformers() -> None:
     assert arguments["labels"] is arguments["shift_labels"] is batch.labels
 
 
+def test_a_batch_moves_as_a_whole() -> None:
+    batch = next(iter(loader()))
+    assert batch.to("cpu") is batch
+    moved = batch.to(torch.device("meta"), non_blocking=True)
+    assert moved.input_ids.is_meta and moved.labels.is_meta and moved.labels.shape == (3, 4)
+    assert moved.windows is batch.windows and moved.position_ids is None and moved.step == batch.step
+
+
 # --- WindowDataset
 
 

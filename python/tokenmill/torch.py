@@ -12,7 +12,7 @@ Needs `pip install tokenmill[torch]`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,19 @@ class TorchBatch:
     document_ids: Tensor | None = None
     cu_seqlens: Tensor | None = None
     max_seqlen: int | None = None
+
+    def to(self, device: torch.device | str | int, *, non_blocking: bool = False) -> TorchBatch:
+        """The batch with its tensors on a device: itself where they are there already.
+
+        Lightning and accelerate move batches by this method.
+        """
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {
+            name: tensor.to(device, non_blocking=non_blocking) for name, tensor in tensors.items()
+        }
+        if all(moved[name] is tensor for name, tensor in tensors.items()):
+            return self
+        return replace(self, **moved)
 
     def for_transformers(self) -> dict[str, Tensor | bool]:
         """The arguments for a causal language model of transformers: `model(**batch.for_transformers())`.
