@@ -1,0 +1,125 @@
+"""Prepares one file and prints what it took as JSON: `_prepare_worker.py CONTENDER FOLDER FORM VOCABULARY`.
+
+Runs in the environment of the contender: imports the standard library, NumPy and the contender alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+END = {"gpt2": 50256, "cl100k_base": 100257}
+
+#: The ids of each document, without what ends it.
+Ids = Iterable[Any]
+#: Does the work that is timed; gives a function for the ids, which is not.
+Job = Callable[[], Callable[[], Ids]]
+
+
+def _tokenmill(verified: bool) -> Callable[[Path, str, str], Job]:
+    def load(folder: Path, form: str, vocabulary: str) -> Job:
+        import _inputs
+
+        import tokenmill as tm
+
+        tokenizer = tm.Tokenizer.load(_inputs.vocabulary_path(folder, vocabulary))
+        out = folder / f"{os.getpid()}.tm"
+        options = {"separator": "\n"} if form == "txt" else {}
+
+        def work() -> Callable[[], Ids]:
+            documents = tm.Documents.from_files(folder / f"text.{form}", **options)
+            store = tm.prepare(documents, tokenizer=tokenizer, out=out)
+            if verified and not (report := store.verify()).ok:
+                raise SystemExit(str(report))
+
+            def ids() -> Ids:
+                yield from (store.document(i)[:-1] for i in range(store.num_documents))
+                shutil.rmtree(out)
+
+            return ids
+
+        return work
+
+    return load
+
+
+def _gigatoken(folder: Path, form: str, vocabulary: str) -> Job:
+    import awkward as ak
+    from gigatoken import JsonlFileSource, TextFileSource, Tokenizer
+
+    path = folder / f"text.{form}"
+    if vocabulary == "gpt2":
+        tokenizer = Tokenizer(folder / "gpt2.tokenizer.json")
+    else:
+        ranks = folder / f"{vocabulary}.tiktoken"
+        tokenizer = Tokenizer.from_tiktoken(ranks, pretokenizer="gpt4", special_tokens={})
+    source = (
+        TextFileSource([path], separator="\n") if form == "txt" else JsonlFileSource([path], field="text")
+    )
+
+    def work() -> Callable[[], Ids]:
+        batch = tokenizer.encode_files(source, parallel=True)
+        return lambda: (ak.to_numpy(row) for row in batch)
+
+    return work
+
+
+def _tiktoken(folder: Path, form: str, vocabulary: str) -> Job:
+    import _inputs
+
+    encoding = _inputs.tiktoken_encoding(folder, vocabulary)
+    with (folder / f"text.{form}").open(encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line in lines]
+
+    def work() -> Callable[[], Ids]:
+        batch = encoding.encode_ordinary_batch(texts, num_threads=os.cpu_count() or 1)
+        return lambda: batch
+
+    return work
+
+
+CONTENDERS: dict[str, Callable[[Path, str, str], Job]] = {
+    "tokenmill": _tokenmill(False),
+    "tokenmill, then verify": _tokenmill(True),
+    "gigatoken": _gigatoken,
+    "tiktoken": _tiktoken,
+}
+
+
+def _peak_mb() -> float:
+    """Highest resident memory of this process."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return float("nan")
+
+
+def _digest(documents: Ids) -> str:
+    digest = hashlib.sha256()
+    for ids in documents:
+        row = np.asarray(ids, dtype=np.uint32)
+        digest.update(len(row).to_bytes(8, "little") + row.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def main() -> None:
+    name, folder, form, vocabulary = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    job = CONTENDERS[name](folder, form, vocabulary)
+    cpu, start = time.process_time(), time.perf_counter()
+    ids = job()
+    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - cpu, _peak_mb()
+    result = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak, "digest": _digest(ids())}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
