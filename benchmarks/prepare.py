@@ -3,10 +3,10 @@
     python benchmarks/prepare.py [--texts NAME=FILE ...] [--vocabularies NAME ...] [--forms FORM ...]
 
 Each run is a process of its own; contenders take turns. Ours reads a file, encodes with all threads, ends
-each document with <|endoftext|>, and writes ids, document ends, origins and hashes to disk, synced; the second
-row reads all of it again to verify it. gigatoken encodes the same file with all threads into arrays in
-memory; tiktoken's texts are read before its time begins. Loading the vocabulary is no part of a time. It counts only
-if the ids of every document are the same.
+each document with <|endoftext|>, and writes ids, document ends, origins and hashes to disk, synced; the
+second row reads all of it again to verify it. gigatoken encodes the same file with all threads into arrays in
+memory; tiktoken's texts are read before its time begins. Loading the vocabulary is no part of a time. It
+counts only if the ids of every document are the same.
 
 A text is JSON Lines or plain text, also .zst; without --texts: Python's standard library. It is written anew
 as plain text (a document a line, line breaks as spaces), as JSON Lines, and as JSON Lines in zstd.
