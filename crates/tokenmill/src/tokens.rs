@@ -28,4 +28,20 @@ impl Tokens<'_> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The memory of some of the ids, which must be below their number.
+    pub(crate) fn bytes(&self, range: std::ops::Range<u64>) -> &[u8] {
+        fn of<T>(ids: &[T], range: std::ops::Range<u64>) -> &[u8] {
+            let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+            let part = start.ok().zip(end.ok()).and_then(|(start, end)| ids.get(start..end)).unwrap_or_default();
+            // SAFETY: initialised integers without padding, as bytes.
+            unsafe { std::slice::from_raw_parts(part.as_ptr().cast(), size_of_val(part)) }
+        }
+        match self {
+            Tokens::U16(ids) => of(ids, range),
+            Tokens::U32(ids) => of(ids, range),
+            Tokens::I32(ids) => of(ids, range),
+            Tokens::I64(ids) => of(ids, range),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Inputs, labels and what documents mean for attention, each in a buffer of its own.
 
+use super::readahead::paced;
 use super::{Id, JOB_BYTES, PARALLEL_BYTES, Segments};
 use crate::error::{Error, Result};
 use crate::sample::{Documents, Piece, Window, cut};
@@ -87,16 +88,25 @@ pub fn gather_columns<T: Id>(
         }
         Ok(())
     };
-    if rows.rows.len() > 1 && 2 * size_of_val(columns.input_ids) >= PARALLEL_BYTES {
-        let rows_per_job = (JOB_BYTES / (2 * width * size_of::<T>())).max(1);
-        let jobs = columns.rows(width).collect::<Vec<_>>().into_par_iter().enumerate().with_min_len(rows_per_job);
-        if threads::pool()?.install(|| jobs.try_for_each(fill)).is_ok() {
-            return Ok(sequences);
+    let ask = || {
+        for (source, windows) in &rows.rows {
+            for window in &rows.windows[windows.clone()] {
+                sources[*source].segments.ask(window.start, window.valid.saturating_add(1));
+            }
         }
-        // Some row failed, which one depends on the threads: go on to report the first.
-    }
-    columns.rows(width).enumerate().try_for_each(fill)?;
-    Ok(sequences)
+    };
+    paced(2 * columns.input_ids.len(), ask, || {
+        if rows.rows.len() > 1 && 2 * size_of_val(columns.input_ids) >= PARALLEL_BYTES {
+            let rows_per_job = (JOB_BYTES / (2 * width * size_of::<T>())).max(1);
+            let jobs = columns.rows(width).collect::<Vec<_>>().into_par_iter().enumerate().with_min_len(rows_per_job);
+            if threads::pool()?.install(|| jobs.try_for_each(fill)).is_ok() {
+                return Ok(sequences);
+            }
+            // Some row failed, which one depends on the threads: go on to report the first.
+        }
+        columns.rows(width).enumerate().try_for_each(fill)?;
+        Ok(sequences)
+    })
 }
 
 /// The width, where all buffers have the right size.

@@ -1,6 +1,7 @@
 //! Copies windows of ids out of the segments they are stored in, into buffers of the caller's.
 
 mod columns;
+mod readahead;
 
 pub use columns::{Columns, IGNORED, NO_DOCUMENT, Rows, Sequences, Source, Style, gather_columns};
 
@@ -159,15 +160,18 @@ pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u6
         }
         segments.copy(window.start, row)
     };
-    if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
-        let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
-        let rows = out.par_chunks_exact_mut(width).zip(windows).with_min_len(rows_per_job);
-        if threads::pool()?.install(|| rows.try_for_each(fill)).is_ok() {
-            return Ok(());
+    let ask = || windows.iter().for_each(|window| segments.ask(window.start, window.valid.saturating_add(1)));
+    readahead::paced(out.len(), ask, || {
+        if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
+            let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
+            let rows = out.par_chunks_exact_mut(width).zip(windows).with_min_len(rows_per_job);
+            if threads::pool()?.install(|| rows.try_for_each(fill)).is_ok() {
+                return Ok(());
+            }
+            // Some row failed, which one depends on the threads: go on to report the first.
         }
-        // Some row failed, which one depends on the threads: go on to report the first.
-    }
-    out.chunks_exact_mut(width).zip(windows).try_for_each(fill)
+        out.chunks_exact_mut(width).zip(windows).try_for_each(fill)
+    })
 }
 
 #[cfg(test)]
