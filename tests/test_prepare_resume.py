@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -105,12 +104,17 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(folder: Path, tmp_path: Path)
 def test_a_disk_that_is_full_ends_the_run_and_room_lets_it_go_on(folder: Path, tmp_path: Path):
     out = tmp_path / "s.tm"
 
-    def limit() -> None:
-        # A shard of 5,000 tokens takes 10 kB. Python ignores the signal: the write fails as on a full disk.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, resource.RLIM_INFINITY))
-
+    # A shard of 5,000 tokens takes 10 kB. Python ignores the signal: the write fails as on a full disk. The
+    # new process sets the limit, as forking this one warns once another test has loaded JAX.
+    limited = (
+        "import os, resource, sys; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, resource.RLIM_INFINITY)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     with (folder / "a.jsonl").open("rb") as records:
-        full = subprocess.run(command(folder, out), stdin=records, capture_output=True, preexec_fn=limit)
+        full = subprocess.run(
+            [sys.executable, "-c", limited, *command(folder, out)], stdin=records, capture_output=True
+        )
     assert full.returncode == 1 and b"File too large" in full.stderr and b".partial/" in full.stderr
     assert not out.exists()
     with (folder / "a.jsonl").open("rb") as records:
