@@ -58,7 +58,10 @@ def _gigatoken(folder: Path, form: str, vocabulary: str) -> Job:
 
     path = folder / f"text.{form}"
     if vocabulary == "gpt2":
-        tokenizer = Tokenizer(folder / "gpt2.tokenizer.json")
+        # Without special tokens: it takes those that it knows for themselves wherever a text spells them.
+        plain = json.loads((folder / "gpt2.tokenizer.json").read_text(encoding="utf-8"))
+        (folder / "gpt2.plain.json").write_text(json.dumps({**plain, "added_tokens": []}), encoding="utf-8")
+        tokenizer = Tokenizer(folder / "gpt2.plain.json")
     else:
         ranks = folder / f"{vocabulary}.tiktoken"
         tokenizer = Tokenizer.from_tiktoken(ranks, pretokenizer="gpt4", special_tokens={})

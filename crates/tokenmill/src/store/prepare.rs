@@ -120,12 +120,15 @@ pub fn prepare(
     }
 }
 
+/// Special tokens that a text spells: how many, and where the first is.
+pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
+
 /// What is asked of a tokenizer.
 pub(super) struct Coder<'a, T> {
     /// Appends the ids of a text.
     pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
     /// Special tokens that a text spells: how many, and where the first is.
-    pub special_text: &'a (dyn Fn(&str) -> Result<(u64, Option<Range<usize>>)> + Sync),
+    pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
 }
 
 /// [`prepare`], for anything that encodes.
