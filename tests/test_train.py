@@ -39,6 +39,7 @@ from tokenmill.train.schedule import learning_rate
 
 ALONE = Group(0, 1, torch.device("cpu"))
 # 30 thousand parameters: what is tested does not depend on size.
+CONFIG = LlamaConfig(max_position_embeddings=64)
 TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
@@ -255,10 +256,30 @@ def test_a_checkpoint_is_continued_only_by_a_run_of_the_same_plan(
         train_model(store, out, replace(options, learning_rate=0.5), resume=True)
     with pytest.raises(FileExistsError, match="is not empty; go on with its run"):
         train_model(store, out, options)
+    # As many parameters, and another model.
+    other = tmp_path / "other.json"
+    config = json.loads(Path(str(options.config)).read_text(encoding="utf-8"))
+    other.write_text(json.dumps({**config, "num_attention_heads": 4, "head_dim": 8}), encoding="utf-8")
+    with pytest.raises(ValueError, match="is of another run: model was"):
+        train_model(store, out, replace(options, config=other), resume=True)
     newest = checkpoint.checkpoints(out)[-1] / "optimizer.safetensors"
     newest.write_bytes(newest.read_bytes()[:100])
     with pytest.raises(ValueError, match="is damaged"):
         train_model(store, out, options, resume=True)
+
+
+def test_a_run_that_is_over_stays_what_it_was(
+    store: tm.TokenStore, options: TrainOptions, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+    shutil.copytree(trained, out)
+    again = train_model(store, out, replace(options, save_every=5, eval_every=6), resume=True)
+    last = metrics.read(trained)[-1]
+    assert (again.loss, again.validation_loss) == (last["loss"], last["validation_loss"])
+    assert metrics.read(out) == metrics.read(trained)
+    assert (out / "README.md").read_text(encoding="utf-8") == (trained / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_an_unfinished_checkpoint_is_none(trained: Path, tmp_path: Path) -> None:
@@ -324,7 +345,7 @@ def plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
         "store": "", "tokenizer": "", "max_length": 8, "batch_rows": 2, "steps": 100, "learning_rate": 1.0,
         "schedule": "cosine", "warmup": 0.1, "weight_decay": 0.1, "clip": 1.0, "document_mask": True,
-        "seed": 0, "parameters": 1,
+        "seed": 0, "model": "", "parameters": 1,
     }  # fmt: skip
     return Plan(**{**fields, **changes})
 
@@ -342,12 +363,16 @@ def test_schedules_rise_and_fall_as_described() -> None:
 def test_budgets_come_to_steps(store: tm.TokenStore) -> None:
     windows = (store.num_tokens - 1) // 32
     options = TrainOptions(max_length=32, batch_rows=8)
-    assert make_plan(replace(options, steps=7), store, 10**6, 64).steps == 7
-    assert make_plan(replace(options, tokens=10_000), store, 10**6, 64).steps == 10_000 // 256
-    assert make_plan(replace(options, epochs=0.5), store, 10**6, 64).steps == windows // 8 // 2
+
+    def steps(parameters: int = 10**6, **budget: Any) -> int:
+        return make_plan(replace(options, **budget), store, CONFIG, parameters).steps
+
+    assert steps(steps=7) == 7
+    assert steps(tokens=10_000) == 10_000 // 256
+    assert steps(epochs=0.5) == windows // 8 // 2
     # 20 tokens for each parameter, 4 epochs at most.
-    assert make_plan(options, store, 1000, 64).steps == 20_000 // 256
-    assert make_plan(options, store, 10**9, 64).steps == 4 * (windows // 8)
+    assert steps(parameters=1000) == 20_000 // 256
+    assert steps(parameters=10**9) == 4 * (windows // 8)
 
 
 @pytest.mark.parametrize(
@@ -368,11 +393,11 @@ def test_options_that_cannot_be_right_are_refused(changes: dict[str, Any], messa
 
 def test_a_window_longer_than_model_or_store_is_refused(store: tm.TokenStore) -> None:
     with pytest.raises(ValueError, match="max_length=128 is more than the model's 64"):
-        make_plan(TrainOptions(max_length=128), store, 1, 64)
+        make_plan(TrainOptions(max_length=128), store, CONFIG, 1)
     with pytest.raises(ValueError, match="less than one window"):
-        make_plan(TrainOptions(max_length=1 << 30), store, 1, 1 << 30)
+        make_plan(TrainOptions(max_length=1 << 30), store, LlamaConfig(max_position_embeddings=1 << 30), 1)
     with pytest.raises(ValueError, match=r"more than the \d+ windows"):
-        make_plan(TrainOptions(batch_rows=1 << 30), store, 1, 64)
+        make_plan(TrainOptions(batch_rows=1 << 30), store, CONFIG, 1)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
@@ -427,8 +452,11 @@ def test_with_and_without_kept_keys_the_likeliest_tokens_are_the_same(trained: P
 
 def test_text_goes_on_beyond_the_window_of_the_model(trained: Path) -> None:
     made = Generator(trained, device="cpu")
+    assert made.prompt_ids("x") == made.tokenizer.encode("x")
+    assert made.prompt_ids("") == [made.model.config.eos_token_id]
     made.model.config.eos_token_id = None
     made.model.config.bos_token_id = 10
+    assert made.prompt_ids("x") == [10, *made.tokenizer.encode("x")]
     assert len(list(made.ids("x" * 90, max_tokens=100))) == 100
     assert len(list(made.ids("", max_tokens=100))) == 100
 

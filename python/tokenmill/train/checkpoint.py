@@ -41,13 +41,17 @@ def save(
     plan: Plan,
     keep: int,
 ) -> Path:
-    """Writes the checkpoint of a step, and removes those older than the last `keep`."""
+    """Writes the checkpoint of a step, and removes those older than the last `keep`.
+
+    One that is there already is of the same plan, or the run had been refused, and so the same: it stays.
+    """
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08}"
+    if target.exists():
+        return target
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
     partial.mkdir()
     save_file(weights(model), partial / "model.safetensors")
     save_file(moments(model, optimizer), partial / "optimizer.safetensors")

@@ -43,12 +43,12 @@ class Estimate:
 
 
 def estimate(store: TokenStore, out: Path, options: TrainOptions) -> Estimate:
-    """Takes two steps on real batches, and multiplies the second's time. Writes nothing."""
+    """Takes three steps on real batches, of which two may compile, and multiplies the last one's time."""
     with group(options.device) as processes:
         run = Run(store, out, options, processes)
         plan, module = run.plan, run._wrapped()
         batches = iter(TorchLoader(run.loader, device=processes.device))
-        for step in range(2):
+        for step in range(3):
             began = time.perf_counter()
             run.step(module, next(batches), step)
             if processes.device.type == "cuda":

@@ -47,13 +47,13 @@ def write_model(
 def write_tokenizer(folder: Path, store: TokenStore, model: PreTrainedModel) -> None:
     """tokenizer.json as it is in the store, and what transformers wants to know besides."""
     shutil.copyfile(store.path / "tokenizer.json", folder / "tokenizer.json")
-    spellings = {i: text for text, i in store.tokenizer.special_tokens.items()}
+    spelled = store.tokenizer.id_to_token
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": getattr(model.config, "max_position_embeddings", None),
         "clean_up_tokenization_spaces": False,
         **{
-            f"{name}_token": spellings[number]
+            f"{name}_token": (spelled(number) or b"").decode(errors="replace")
             for name in ("bos", "eos", "pad")
             if (number := getattr(model.config, f"{name}_token_id")) is not None
         },

@@ -39,12 +39,17 @@ class Generator:
             )
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The prompt as the beginning of a document: behind BOS, or behind the end of the one before."""
+        """The prompt as the beginning of a document: behind BOS, where the model was trained with one.
+
+        Where not, nothing comes before: documents see nothing of what was before them. Only the first token
+        of a document was learned from the end of another, so an empty prompt is that end.
+        """
         config = self.model.config
-        before = config.bos_token_id if config.bos_token_id is not None else config.eos_token_id
         ids = self.tokenizer.encode(prompt)
-        if before is not None:
-            return [before, *ids]
+        if config.bos_token_id is not None:
+            return [config.bos_token_id, *ids]
+        if not ids and config.eos_token_id is not None:
+            return [config.eos_token_id]
         if not ids:
             raise ValueError("the prompt is empty, and the model knows no token that begins a document")
         return ids

@@ -22,7 +22,6 @@ from tokenmill.train.model import (
     flops_per_token,
     make_config,
     make_model,
-    most_positions,
     num_parameters,
     peak_flops,
 )
@@ -109,7 +108,7 @@ class Run:
         self.store, self.out, self.options, self.group = store, out, options, group
         config = make_config(options, store)
         self.model = make_model(config, options.seed, group.device)
-        self.plan = make_plan(options, store, num_parameters(self.model), most_positions(config))
+        self.plan = make_plan(options, store, config, num_parameters(self.model))
         if self.plan.batch_rows % group.size:
             raise ValueError(
                 f"batch_rows={self.plan.batch_rows} cannot be divided among {group.size} processes evenly"
@@ -169,7 +168,10 @@ class Run:
         save_every = self.options.save_every or max(plan.steps // CHECKPOINTS, 1)
         batches = iter(TorchLoader(self.loader, device=self.group.device))
         watch = Watch(flops_per_token(self.model, plan.max_length), plan, self.group)
+        # Of a run that goes on, and has perhaps nothing left to do, the last numbers are those before.
         last: dict[str, Any] = {}
+        for line in metrics.read(self.out):
+            last |= line
         for step in range(start, plan.steps):
             watch.start()
             batch = next(batches)

@@ -27,8 +27,10 @@ class JsonLines:
     def __init__(self, out: Path, *, after: int) -> None:
         path = out / FILE
         kept = [line for line in read(out) if line["step"] <= after] if after else []
-        self._file = path.open("w", encoding="utf-8")
-        self._file.writelines(json.dumps(line) + "\n" for line in kept)
+        beside = path.with_name(f".{FILE}.partial")
+        beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        beside.replace(path)
+        self._file = path.open("a", encoding="utf-8")
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         """Writes a line at once."""

@@ -91,12 +91,6 @@ def make_model(config: PretrainedConfig, seed: int, device: torch.device) -> Pre
     return model
 
 
-def most_positions(config: PretrainedConfig) -> int:
-    """The longest window that a model is made for."""
-    found: Any = getattr(config, "max_position_embeddings", None)
-    return int(found) if found else 1 << 30
-
-
 def num_parameters(model: torch.nn.Module) -> int:
     """Parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
     from tokenmill.store import TokenStore
 
 Architecture = Literal["llama", "gpt2"]
@@ -127,6 +131,8 @@ class Plan:
     clip: float
     document_mask: bool
     seed: int
+    #: A hash of the model's configuration.
+    model: str
     parameters: int
 
     @property
@@ -143,9 +149,10 @@ class Plan:
         ]
 
 
-def make_plan(options: TrainOptions, store: TokenStore, parameters: int, max_length: int) -> Plan:
-    """Fills in what the options leave open. `parameters` are those of the model, `max_length` its most."""
+def make_plan(options: TrainOptions, store: TokenStore, config: PretrainedConfig, parameters: int) -> Plan:
+    """Fills in what the options leave open, for a model of this configuration and so many parameters."""
     size = SIZES[options.size]
+    max_length: int = getattr(config, "max_position_embeddings", None) or 1 << 30
     length = min(options.max_length or size.max_length, max_length)
     if options.max_length is not None and options.max_length > max_length:
         raise ValueError(f"max_length={options.max_length} is more than the model's {max_length}")
@@ -178,5 +185,12 @@ def make_plan(options: TrainOptions, store: TokenStore, parameters: int, max_len
         clip=options.clip,
         document_mask=options.document_mask,
         seed=options.seed,
+        model=hash_of(config),
         parameters=parameters,
     )
+
+
+def hash_of(config: PretrainedConfig) -> str:
+    """What tells configurations apart, whichever version of transformers wrote them."""
+    fields = {name: value for name, value in config.to_dict().items() if name != "transformers_version"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:16]
