@@ -255,6 +255,23 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a piece that is a token is taken whole, whatever the merges say.
+    #[getter]
+    fn whole_pieces(&self) -> bool {
+        match self.core.model() {
+            Model::Bpe(bpe) => bpe.whole_pieces(),
+            Model::Word(_) => false,
+        }
+    }
+
+    /// Left, right and made id of each merge that can come up, of ranks too; empty for words.
+    fn merge_list(&self) -> Vec<(u32, u32, u32)> {
+        match self.core.model() {
+            Model::Bpe(bpe) => bpe.merge_list().iter().map(|merge| (merge.left, merge.right, merge.id)).collect(),
+            Model::Word(_) => Vec::new(),
+        }
+    }
+
     #[getter]
     fn fingerprint(&self) -> &str {
         self.core.fingerprint()

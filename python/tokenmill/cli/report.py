@@ -18,7 +18,7 @@ from tokenmill.cli._common import (
 from tokenmill.cli._progress import progress
 
 if TYPE_CHECKING:
-    from tokenmill import Documents
+    from tokenmill import Documents, Tokenizer
     from tokenmill.report import Report, Tokens
 
 # Changes that are shown of each source.
@@ -58,11 +58,12 @@ def command(
     text_field: str | None,
     separator: str | None,
 ) -> None:
-    """Measure TOKENIZER on DATA: each file, folder or glob is a source, NAME=PATH names it.
+    """Measure TOKENIZER on DATA: each file, folder, glob, or - for stdin, is a source; NAME=PATH names it.
 
     Bytes per token, tokens per word, Rényi efficiency, how many frequent words are one token, tokens that are
     never used or cannot be reached, and what smaller vocabularies of the same merges would come to. Beside
-    another tokenizer also which texts are cut differently.
+    another tokenizer also which texts are cut differently. --json and --html say
+    more.
 
     \b
     tokenmill report tokenizer.json en=web/ code=src/ --against cl100k_base.tiktoken --html report.html
@@ -72,6 +73,7 @@ def command(
 
     if html_path is not None:
         note.kept = f"{html_path} was not written"
+        check_page(html_path)
     sources: dict[str, Documents] = {}
     for item in data:
         name, path = named(item)
@@ -85,10 +87,10 @@ def command(
         name, path = named(item)
         if name in others or name == tokenizer:
             raise click.UsageError(f"two tokenizers are called {name!r}; name them apart: NAME=FILE.")
-        others[name] = load_tokenizer(path, pattern)
+        others[name] = load(path, pattern)
     with progress(as_json=as_json) as callback:
         result = report_tokenizer(
-            load_tokenizer(tokenizer, pattern), sources, against=others, name=tokenizer, progress=callback
+            load(tokenizer, pattern), sources, against=others, name=tokenizer, progress=callback
         )
     if html_path is not None:
         write_whole(html_path, result.to_html())
@@ -98,6 +100,20 @@ def command(
         show(result)
         if html_path is not None:
             click.echo(f"wrote {html_path}")
+
+
+def check_page(path: str) -> None:
+    """Refuses what could only fail after all the work."""
+    from tokenmill.report.page import check_installed
+
+    check_installed()
+    if not Path(path).parent.is_dir():
+        raise click.UsageError(f"--html {path}: there is no folder {Path(path).parent}.")
+
+
+def load(path: str, pattern: str | None) -> Tokenizer:
+    """A tokenizer; only .tiktoken files are told their pattern."""
+    return load_tokenizer(path, pattern if path.endswith(".tiktoken") else None)
 
 
 def named(item: str) -> tuple[str, str]:
@@ -113,7 +129,12 @@ def named(item: str) -> tuple[str, str]:
 
 def show(report: Report) -> None:
     """The report as tables."""
-    rows = [["source", "tokenizer", "tokens", "bytes/token", "tokens/word", "tokens/char"]]
+    rows = [
+        [
+            *("source", "tokenizer", "tokens", "bytes/token", "tokens/word", "tokens/char"),
+            *("Rényi eff.", "1k words whole", "10k"),
+        ]
+    ]
     first = report.tokenizers[0]
     several = len(first.sources) > 1
     for index in range(len(first.sources) + several):
@@ -127,21 +148,21 @@ def show(report: Report) -> None:
                     decimal(source.bytes_per_token),
                     decimal(source.tokens_per_word),
                     decimal(source.tokens_per_character, 3),
+                    decimal(source.renyi_efficiency, 3),
+                    percent(source.words_whole_1k),
+                    percent(source.words_whole_10k),
                 ]
             )
     print_table(rows, left=2)
-    rows = [
-        ["tokenizer", "vocabulary", "Rényi eff.", "whole words", "unused", "unreachable", "partial UTF-8"]
-    ]
+    rows = [["tokenizer", "vocabulary", "unused", "unreachable", "cut by pattern", "partial UTF-8"]]
     for tokenizer in report.tokenizers:
         rows.append(
             [
                 tokenizer.name,
                 f"{tokenizer.vocab_size:,}",
-                decimal(tokenizer.renyi_efficiency, 3),
-                percent(tokenizer.frequent_words_whole),
                 count(tokenizer.unused),
                 count(tokenizer.unreachable),
+                count(tokenizer.cut),
                 count(tokenizer.partial_utf8),
             ]
         )

@@ -13,7 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tokenmill.report.result import Change, Curve, Difference, Encoded, Report, Texts, TokenizerReport, Tokens
+from tokenmill.report.result import (
+    Change,
+    Curve,
+    Difference,
+    Encoded,
+    Place,
+    Report,
+    Texts,
+    TokenizerReport,
+    Tokens,
+)
 
 if TYPE_CHECKING:
     from tokenmill.documents import Data
@@ -25,6 +35,7 @@ __all__ = [
     "Curve",
     "Difference",
     "Encoded",
+    "Place",
     "Report",
     "Texts",
     "TokenizerReport",
@@ -45,15 +56,16 @@ def report_tokenizer(
 
     Args:
         tokenizer: the tokenizer.
-        data: paths or `Documents`, or several of them by name: one source each. They are read several times.
+        data: paths or `Documents`, or several of them by name: one source each. They are read once,
+            in bounded memory, and each text is encoded once by each tokenizer.
         against: other tokenizers by name, which are measured alike.
         name: what to call the tokenizer.
-        progress: called as `progress(stage, unit, done, total)`, source by source.
+        progress: called as `progress("measuring", "bytes", done, None)`.
 
     Raises:
-        ValueError: documents that can be read only once, or two tokenizers of one name.
+        ValueError: two tokenizers of one name.
         DocumentError: a document cannot be read; the message names file, line and byte.
-        UnknownTokenError: a text has a word without a token.
+        UnknownTokenError: a text has a word without a token; the message names the place.
     """
     # Here, as it imports numpy.
     from tokenmill.report.build import build

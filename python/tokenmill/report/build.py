@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tokenmill.documents import Data, Documents
-from tokenmill.report.difference import differ
 from tokenmill.report.measure import Measured, measure
-from tokenmill.report.result import Difference, Encoded, Report, Texts, TokenizerReport, Tokens
+from tokenmill.report.result import Encoded, Report, Texts, TokenizerReport, Tokens, ratio
 from tokenmill.report.vocabulary import (
     Rules,
     longest,
     renyi_efficiency,
-    single_token_rate,
+    single_tokens,
     smaller_vocabularies,
     text_of,
     unreachable,
 )
-from tokenmill.train_tokenizer import train_word
+from tokenmill.report.words import WordCounts
 
 if TYPE_CHECKING:
     from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
 
-# The most frequent words of each source.
-FREQUENT_WORDS = 10_000
+# The most frequent words that are looked at, and those of them that are looked at apart.
+FREQUENT, MOST_FREQUENT = 10_000, 1_000
 # Examples of each kind of token.
 SHOWN = 20
 
@@ -44,67 +43,56 @@ def build(
     named = {name: tokenizer, **against}
     if name in against:
         raise ValueError(f"two tokenizers are called {name!r}; name one of them otherwise")
-    sources = sources_of(data)
-    steps = len(sources) * 2 + len(named)
+    sources = data if isinstance(data, Mapping) else {"all": data}
+    opened = {source: Documents.of(documents) for source, documents in sources.items()}
     done = 0
 
-    def step() -> None:
+    def seen(size: int) -> None:
         nonlocal done
-        done += 1
+        done += size
         if progress is not None:
-            progress("reporting", "steps", done, steps)
+            progress("measuring", "bytes", done, None)
 
-    measured = []
-    for source, documents in sources.items():
-        measured.append(measure(source, documents, list(named.values())))
-        step()
-    words = frequent_words(list(sources.values()))
-    differences: dict[str, list[Difference]] = {
-        other: [] for other, tok in named.items() if other != name and tok.model == tokenizer.model == "bpe"
-    }
-    for source, documents in sources.items():
-        for other, changes in differences.items():
-            changes.append(differ(source, documents, named[other], tokenizer))
-        step()
-    reports = []
-    for index, (called, tok) in enumerate(named.items()):
-        reports.append(report_of(called, tok, index, measured, words))
-        step()
+    measured: list[Measured] = []
+    # The words of one source are forgotten before those of the next are counted.
+    frequent: list[list[str]] = []
+    all_words = WordCounts()
+    for source, documents in opened.items():
+        one, words = measure(source, documents, list(named.values()), seen)
+        measured.append(one)
+        frequent.append(words.most_frequent(FREQUENT))
+        all_words.merge(words)
+    frequent.append(all_words.most_frequent(FREQUENT))
     return Report(
-        tokenizers=tuple(reports),
-        differences={other: tuple(changes) for other, changes in differences.items()},
+        tokenizers=tuple(
+            report_of(called, tok, [source.of(index) for source in measured], frequent)
+            for index, (called, tok) in enumerate(named.items())
+        ),
+        words_lost=all_words.lost,
+        differences={
+            other: tuple(different for source in measured if (different := source.differences[index]))
+            for index, (other, tok) in enumerate(named.items())
+            if index and tok.model == tokenizer.model == "bpe"
+        },
     )
 
 
-def sources_of(data: Data | Mapping[str, Data]) -> dict[str, Documents]:
-    """The documents of each source; they must be such that can be read again."""
-    named = data if isinstance(data, Mapping) else {"all": data}
-    sources = {source: Documents.of(documents) for source, documents in named.items()}
-    for documents in sources.values():
-        if documents._once:
-            raise ValueError(
-                f"{documents!r} can be read only once, and a report reads its data several times; "
-                "pass a list, a table or files"
-            )
-    return sources
-
-
-def frequent_words(sources: Sequence[Documents]) -> list[str]:
-    """The most frequent words of each source, with a letter in them."""
-    words: set[bytes] = set()
-    for documents in sources:
-        tok = train_word(documents, special_tokens=[], max_vocab=FREQUENT_WORDS)
-        words.update(tok.id_to_token(i) or b"" for i in range(tok.vocab_size))
-    return sorted(word for token in words if any(map(str.isalpha, word := token.decode())))
-
-
 def report_of(
-    name: str, tokenizer: Tokenizer, index: int, measured: Sequence[Measured], words: Sequence[str]
+    name: str,
+    tokenizer: Tokenizer,
+    measured: Sequence[tuple[Texts, npt.NDArray[np.int64]]],
+    frequent: Sequence[Sequence[str]],
 ) -> TokenizerReport:
     """What was measured with one of the tokenizers, and what its vocabulary says."""
-    counts = sum((source.counts[index] for source in measured), np.zeros(tokenizer.vocab_size, np.int64))
+    counts = sum((count for _, count in measured), np.zeros(tokenizer.vocab_size, np.int64))
+    total = total_of([texts for texts, _ in measured])
+    *sources, all_sources = (
+        encoded_of(texts, count, tokenizer, words)
+        for (texts, count), words in zip([*measured, (total, counts)], frequent, strict=True)
+    )
     rules = Rules(tokenizer)
     is_bpe = tokenizer.model == "bpe"
+    never, cut = unreachable(tokenizer, rules) if is_bpe else ([], [])
 
     def some(ids: list[int]) -> Tokens:
         return Tokens(number=len(ids), examples=tuple((i, rules.tokens[i]) for i in ids[:SHOWN]))
@@ -113,20 +101,37 @@ def report_of(
         name=name,
         vocab_size=tokenizer.vocab_size,
         fingerprint=tokenizer.fingerprint,
-        sources=tuple(source.encoded[index] for source in measured),
-        total=total_of([source.encoded[index] for source in measured]),
-        renyi_efficiency=renyi_efficiency(counts),
-        frequent_words_whole=single_token_rate(tokenizer, words),
+        sources=tuple(sources),
+        total=all_sources,
         unused=some([i for i in rules.tokens if counts[i] == 0]),
-        unreachable=some(unreachable(tokenizer, rules)) if is_bpe else None,
+        unreachable=some(never) if is_bpe else None,
+        cut=some([i for i in cut if counts[i] == 0]) if is_bpe else None,
         partial_utf8=some([i for i, token in rules.tokens.items() if text_of(token) is None]),
         longest=some(longest(rules.tokens, SHOWN)),
         curve=smaller_vocabularies(rules, counts) if is_bpe else None,
     )
 
 
-def total_of(encoded: Sequence[Encoded]) -> Encoded:
+def encoded_of(
+    texts: Texts, counts: npt.NDArray[np.int64], tokenizer: Tokenizer, frequent: Sequence[str]
+) -> Encoded:
+    """The numbers of one source."""
+    whole = single_tokens(tokenizer, frequent)
+    return Encoded(
+        texts=texts,
+        tokens=int(counts.sum()),
+        renyi_efficiency=renyi_efficiency(counts),
+        words_whole_1k=ratio(sum(whole[:MOST_FREQUENT]), len(whole[:MOST_FREQUENT])),
+        words_whole_10k=ratio(sum(whole), len(whole)),
+    )
+
+
+def total_of(texts: Sequence[Texts]) -> Texts:
     """All sources as one."""
-    fields = [field.name for field in dataclasses.fields(Texts) if field.name != "name"]
-    sums = {field: sum(getattr(source.texts, field) for source in encoded) for field in fields}
-    return Encoded(texts=Texts(name="total", **sums), tokens=sum(source.tokens for source in encoded))
+    return Texts(
+        name="total",
+        documents=sum(one.documents for one in texts),
+        characters=sum(one.characters for one in texts),
+        words=sum(one.words for one in texts),
+        bytes=sum(one.bytes for one in texts),
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import warnings
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,16 +12,21 @@ if TYPE_CHECKING:
 
     from tokenmill.report import Report
 
-MISSING = "an HTML report needs Jinja and Matplotlib: pip install 'tokenmill[report]'"
+NEEDED = ("jinja2", "matplotlib")
+
+
+def check_installed() -> None:
+    """ValueError where what a page needs is missing: to be asked before long work."""
+    for name in NEEDED:
+        if find_spec(name) is None:
+            raise ValueError(f"an HTML report needs {name}: pip install 'tokenmill[report]'")
 
 
 def page(report: Report) -> str:
     """The page; what texts and names hold is escaped."""
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(MISSING) from error
+    check_installed()
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tokenmill.report"),
         autoescape=True,
@@ -87,26 +94,38 @@ def compression(report: Report) -> Figure:
         places = [place + (index + 0.5) * width - 0.4 for place in range(len(names))]
         axes.bar(places, heights, width, label=literal(tokenizer.name))
     axes.set_xticks(range(len(names)), [literal(name) for name in names])
-    axes.legend()
+    legend(axes)
     return made
 
 
 def curves(report: Report) -> Figure:
-    """Lines: bytes per token by size of the vocabulary."""
+    """Lines: bytes per token by size of the vocabulary; a mark where a vocabulary ends."""
     made, axes = figure("Compression of the first merges", "vocabulary", "bytes per token")
     for tokenizer in report.tokenizers:
-        if tokenizer.curve and tokenizer.total.tokens:
-            size = tokenizer.total.texts.bytes
-            heights = [size / tokens for tokens in tokenizer.curve.tokens]
-            axes.plot(tokenizer.curve.vocab_sizes, heights, marker=".", label=literal(tokenizer.name))
+        whole = tokenizer.total.bytes_per_token
+        if whole is None:
+            continue
+        sizes, heights = [tokenizer.vocab_size], [whole]
+        if tokenizer.curve:
+            bytes_of_text = tokenizer.total.texts.bytes
+            sizes = list(tokenizer.curve.vocab_sizes)
+            heights = [bytes_of_text / tokens for tokens in tokenizer.curve.tokens]
+        axes.plot(sizes, heights, marker="o", markevery=[-1], label=literal(tokenizer.name))
     axes.set_xscale("log")
-    axes.legend()
+    legend(axes)
     return made
 
 
 def literal(name: str) -> str:
-    """A name as Matplotlib shows it: without its notation for mathematics."""
-    return name.replace("$", r"\$")
+    """A name as Matplotlib shows it: without its notation for mathematics, and also if it begins with "_"."""
+    shown = name.replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{shown}" if shown.startswith("_") else shown
+
+
+def legend(axes: Any) -> None:
+    """Which tokenizer is which, if any is shown."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
 
 
 def svg(plot: Figure) -> str:
@@ -114,7 +133,12 @@ def svg(plot: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tokenmill"}):
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tokenmill"}),
+        warnings.catch_warnings(),
+    ):
+        # The letters are the reader's: only how wide they are is asked of Matplotlib's own font.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         plot.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -29,6 +29,12 @@ class Encoded:
 
     texts: Texts
     tokens: int
+    #: Rényi efficiency of order 2.5 (Zouhar et al. 2023); `None` without text.
+    renyi_efficiency: float | None
+    #: The share of the 1,000 most frequent words that are one token after a space; `None` without words.
+    words_whole_1k: float | None
+    #: Of the 10,000 most frequent.
+    words_whole_10k: float | None
 
     @property
     def bytes_per_token(self) -> float | None:
@@ -72,6 +78,14 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a document is, as in `Document`."""
+
+    input: str
+    position: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """How a tokenizer (`after`) differs from another (`before`) on the documents of one source."""
 
@@ -81,7 +95,9 @@ class Difference:
     changed_documents: int
     tokens_before: int
     tokens_after: int
-    #: The most frequent of the first 1,000 documents that differ.
+    #: The first 20 of these.
+    places: tuple[Place, ...]
+    #: The most frequent changes: of the first 1,000 documents that differ, or their first million tokens.
     changes: tuple[Change, ...]
 
     @property
@@ -109,19 +125,18 @@ class TokenizerReport:
     sources: tuple[Encoded, ...]
     #: All sources together.
     total: Encoded
-    #: Rényi efficiency of order 2.5 (Zouhar et al. 2023); `None` without text.
-    renyi_efficiency: float | None
-    #: The share of the 10,000 most frequent words that are one token after a space; `None` without words.
-    frequent_words_whole: float | None
     #: Ordinary tokens that the data do not use.
     unused: Tokens
-    #: Tokens that no text at all comes to. `None` where that cannot be told: for words.
+    #: Tokens that no text at all comes to: their own bytes merge to others. `None` for words.
     unreachable: Tokens | None
+    #: Tokens whose own text the pattern cuts, and which the data do not use: another pattern may be meant.
+    cut: Tokens | None
     #: Tokens that are no valid UTF-8 by themselves.
     partial_utf8: Tokens
     #: The longest tokens, longest first.
     longest: Tokens
-    #: What smaller vocabularies of the same merges would come to; `None` for words.
+    #: What smaller vocabularies of the same merges would come to; `None` for words, and where merges are
+    #: not in order, as those of a training are.
     curve: Curve | None
 
 
@@ -131,6 +146,8 @@ class Report:
 
     #: The one that was asked about, then those it is compared with.
     tokenizers: tuple[TokenizerReport, ...]
+    #: Occurrences of one word that counting words in bounded memory may have missed; 0: none.
+    words_lost: int
     #: For each other tokenizer of byte-level BPE, source by source: what is cut differently.
     differences: Mapping[str, tuple[Difference, ...]]
 
