@@ -1,5 +1,7 @@
 //! A view of stored token ids, whatever their width.
 
+use std::ops::Range;
+
 /// A run of ids in memory (or in a memory map).
 #[derive(Debug, Clone, Copy)]
 pub enum Tokens<'a> {
@@ -29,11 +31,10 @@ impl Tokens<'_> {
         self.len() == 0
     }
 
-    /// The memory of some of the ids, which must be below their number.
-    pub(crate) fn bytes(&self, range: std::ops::Range<u64>) -> &[u8] {
-        fn of<T>(ids: &[T], range: std::ops::Range<u64>) -> &[u8] {
-            let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
-            let part = start.ok().zip(end.ok()).and_then(|(start, end)| ids.get(start..end)).unwrap_or_default();
+    /// The memory of some of the ids; none where they are not all there.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        fn of<T>(ids: &[T], range: Range<usize>) -> &[u8] {
+            let part = ids.get(range).unwrap_or_default();
             // SAFETY: initialised integers without padding, as bytes.
             unsafe { std::slice::from_raw_parts(part.as_ptr().cast(), size_of_val(part)) }
         }

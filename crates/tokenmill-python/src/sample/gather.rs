@@ -40,14 +40,15 @@ impl<'py> Data<'py> {
         }
     }
 
-    fn segments(&self) -> PyResult<Vec<Tokens<'_>>> {
-        Ok(match self {
-            Data::U16(array) => vec![Tokens::U16(contiguous(array)?)],
-            Data::U32(array) => vec![Tokens::U32(contiguous(array)?)],
-            Data::I32(array) => vec![Tokens::I32(contiguous(array)?)],
-            Data::I64(array) => vec![Tokens::I64(contiguous(array)?)],
-            Data::Store(store) => store.inner().segments(),
-        })
+    fn segments(&self) -> PyResult<Segments<'_>> {
+        let tokens = match self {
+            Data::U16(array) => Tokens::U16(contiguous(array)?),
+            Data::U32(array) => Tokens::U32(contiguous(array)?),
+            Data::I32(array) => Tokens::I32(contiguous(array)?),
+            Data::I64(array) => Tokens::I64(contiguous(array)?),
+            Data::Store(store) => return Ok(Segments::Store(store.inner())),
+        };
+        Ok(Segments::new(vec![tokens]).map_err(CoreError::from)?)
     }
 
     fn source(&self, documents: bool) -> PyResult<Source<'_>> {
@@ -56,7 +57,7 @@ impl<'py> Data<'py> {
             Data::Store(store) => Some(&**store.inner() as &dyn Documents),
             _ => return Err(PyValueError::new_err("an array does not say where its documents end; give a store")),
         };
-        Ok(Source { segments: Segments::new(self.segments()?).map_err(CoreError::from)?, documents })
+        Ok(Source { segments: self.segments()?, documents })
     }
 }
 
@@ -118,7 +119,7 @@ pub fn gather<'py>(
         plan.layout.get(number, &mut windows).map_err(CoreError::from)?;
     }
     let data = Data::borrow(data)?;
-    let segments = Segments::new(data.segments()?).map_err(CoreError::from)?;
+    let segments = data.segments()?;
     let width = plan.layout.max_length() + 1;
     match &mut Out::borrow(out)? {
         Out::I64(out) => gather_into(py, &segments, &windows, width, rows(out, numbers.len(), width)?)?,

@@ -7,6 +7,7 @@ pub use columns::{Columns, IGNORED, NO_DOCUMENT, Rows, Sequences, Source, Style,
 
 use crate::error::{Error, Result};
 use crate::sample::Window;
+use crate::store::Store;
 use crate::threads;
 use crate::tokens::Tokens;
 use rayon::prelude::*;
@@ -18,16 +19,17 @@ const PARALLEL_BYTES: usize = 1 << 20;
 /// The least output for one job: an eighth of that, so that threads share even the smallest parallel batch.
 const JOB_BYTES: usize = PARALLEL_BYTES / 8;
 
-/// Tokens stored in pieces (the shards of a store, or one array), read as one sequence.
+/// Tokens stored in pieces, read as one sequence.
 #[derive(Debug)]
-pub struct Segments<'a> {
-    parts: Vec<Tokens<'a>>,
-    /// Where each part ends in the sequence: increasing, so a binary search finds the part of a token.
-    ends: Vec<u64>,
+pub enum Segments<'a> {
+    /// Arrays, one after another; empty ones are allowed. The second list says where each ends in the sequence.
+    Arrays(Vec<Tokens<'a>>, Vec<u64>),
+    /// The shards of a store. Thousands of them need not be listed for each batch.
+    Store(&'a Store),
 }
 
 impl<'a> Segments<'a> {
-    /// The parts one after another; empty ones are allowed.
+    /// The parts one after another.
     ///
     /// # Errors
     /// More tokens in all than a `u64` counts.
@@ -41,28 +43,41 @@ impl<'a> Segments<'a> {
             })
             .collect::<Option<Vec<u64>>>()
             .ok_or_else(|| Error::value("the segments have more than 2^64 - 1 tokens"))?;
-        Ok(Segments { parts, ends })
+        Ok(Segments::Arrays(parts, ends))
     }
 
     /// Tokens in all segments.
     pub fn num_tokens(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
+        match self {
+            Segments::Arrays(_, ends) => ends.last().copied().unwrap_or(0),
+            Segments::Store(store) => store.num_tokens(),
+        }
+    }
+
+    /// The segment that a token is in, and its place there.
+    fn at(&self, token: u64) -> Option<(Tokens<'a>, usize)> {
+        match self {
+            Segments::Store(store) => store.segment_at(token),
+            Segments::Arrays(parts, ends) => {
+                let part = ends.partition_point(|&end| end <= token);
+                let tokens = parts.get(part)?;
+                let left = usize::try_from(ends.get(part)? - token).ok()?;
+                Some((*tokens, tokens.len().checked_sub(left)?))
+            }
+        }
     }
 
     /// Copies the tokens from `start` on, as many as `out` takes, across segments.
     fn copy<T: Id>(&self, start: u64, mut out: &mut [T]) -> Result<()> {
         let mut place = start;
-        let mut part = self.ends.partition_point(|&end| end <= start);
         while !out.is_empty() {
-            let (Some(&tokens), Some(&end)) = (self.parts.get(part), self.ends.get(part)) else {
+            let Some((tokens, first)) = self.at(place) else {
                 return Err(Error::value(format!(
                     "tokens {start} and following are not all in the data, which has {}; were the plan and the data made \
                      for each other?",
                     self.num_tokens()
                 )));
             };
-            // Less than tokens.len(), a usize: `place` is in this part.
-            let first = usize::try_from(end - place).map_or(0, |left| tokens.len().saturating_sub(left));
             let (now, later) = out.split_at_mut(out.len().min(tokens.len() - first));
             if let Err(id) = T::copy(tokens, first, now) {
                 return Err(Error::value(format!(
@@ -70,8 +85,7 @@ impl<'a> Segments<'a> {
                     T::NAME
                 )));
             }
-            place = end;
-            part += 1;
+            place = place.saturating_add(now.len() as u64);
             out = later;
         }
         Ok(())

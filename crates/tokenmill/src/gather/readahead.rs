@@ -36,12 +36,12 @@ impl Segments<'_> {
     /// Asks the system to read the tokens from `start` on, as far as there are some.
     pub(super) fn ask(&self, start: u64, count: u64) {
         let end = start.saturating_add(count).min(self.num_tokens());
-        let (mut place, mut part) = (start, self.ends.partition_point(|&end| end <= start));
+        let mut place = start;
         while place < end {
-            let (Some(tokens), Some(&part_end)) = (self.parts.get(part), self.ends.get(part)) else { return };
-            let first = tokens.len() as u64 - (part_end - place);
-            will_need(tokens.bytes(first..first + (part_end.min(end) - place)));
-            (place, part) = (part_end, part + 1);
+            let Some((tokens, first)) = self.at(place) else { return };
+            let here = usize::try_from(end - place).map_or(usize::MAX, |left| left.min(tokens.len() - first));
+            will_need(tokens.bytes(first..first.saturating_add(here)));
+            place += here as u64;
         }
     }
 }

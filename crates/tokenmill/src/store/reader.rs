@@ -109,9 +109,13 @@ impl Store {
         self.manifest.table(self.split).unwrap_or(&self.manifest.train)
     }
 
-    /// The ids of all shards, in order.
-    pub fn segments(&self) -> Vec<Tokens<'_>> {
-        self.shards.iter().map(|shard| self.ids(shard)).collect()
+    /// The ids of the shard that a token is in, and its place among them.
+    pub fn segment_at(&self, token: u64) -> Option<(Tokens<'_>, usize)> {
+        // Of shards that begin at the same token, all but the last are empty.
+        let shard = self.shards.partition_point(|shard| shard.first_token <= token).checked_sub(1)?;
+        let shard = self.shards.get(shard)?;
+        let (ids, place) = (self.ids(shard), usize::try_from(token - shard.first_token).ok()?);
+        (place < ids.len()).then_some((ids, place))
     }
 
     /// The ids of a range of tokens, in as many pieces as it touches shards.

@@ -9,7 +9,6 @@ use super::{
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
-use crate::tokens::Tokens;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -90,7 +89,9 @@ fn documents_come_back_as_they_were_and_never_span_shards() {
     let counts: Vec<_> = store.manifest().train.shards.iter().map(|s| (s.num_tokens, s.num_documents)).collect();
     assert_eq!(counts, [(4, 3), (5, 2), (1, 2)]);
     assert_eq!((store.num_tokens(), store.num_documents(), store.manifest().train.num_empty_documents), (10, 7, 3));
-    assert_eq!(store.segments().iter().map(Tokens::len).collect::<Vec<_>>(), [4, 5, 1]);
+    let segments = [0, 3, 4, 8, 9].map(|token| store.segment_at(token).map(|(ids, place)| (ids.len(), place)));
+    assert_eq!(segments, [Some((4, 0)), Some((4, 3)), Some((5, 0)), Some((5, 4)), Some((1, 0))]);
+    assert!(store.segment_at(10).is_none() && store.segment_at(u64::MAX).is_none());
     let all = read_all(&store);
     assert_eq!(all, DOCUMENTS.concat());
     for (i, ids) in (0..).zip(DOCUMENTS) {
@@ -130,7 +131,7 @@ fn a_store_without_documents_is_a_store() {
     let out = folder.path().join("empty.tm");
     write(&out, options(0, 1), &[]).unwrap();
     let store = Store::open(&out, Split::Train).unwrap();
-    assert_eq!((store.num_tokens(), store.num_documents(), store.segments().len()), (0, 0, 0));
+    assert_eq!((store.num_tokens(), store.num_documents(), store.segment_at(0).is_none()), (0, 0, true));
     store.read(0..0, &mut []).unwrap();
     assert!(store.document_at(0).is_err() && store.document_range(0).is_err());
     assert_eq!(names(&out), [MANIFEST, PLAN, TOKENIZER]);
