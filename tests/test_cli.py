@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,19 @@ def test_train_tokenizer_learns_the_words_of_the_verdict(run: Run, verdict_path:
     assert encoded.stdout == "1131 5 355 1126 628 975 10 1130 55 988 956 984 722 988 1131 7\n"
 
 
-def test_train_tokenizer_reads_stdin(run: Run) -> None:
-    result = run(
-        *("train-tokenizer", "-", "--format", "jsonl", "-o", "t.json", "--vocab-size", 260, "--json"),
-        stdin='{"text": "abab abab abab"}\n' * 9,
+def test_train_tokenizer_reads_stdin(tmp_path: Path) -> None:
+    """In a process of its own: the core reads the standard input of the process."""
+    args = ["train-tokenizer", "-", "--format", "jsonl", "-o", "t.json", "--vocab-size", "260", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tokenmill.cli", *args],
+        input='{"text": "abab abab abab"}\n' * 9,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert printed_json(result)["vocab_size"] <= 260
+    assert json.loads(done.stdout)["vocab_size"] == 260
+    assert tm.Tokenizer.load(tmp_path / "t.json").count("abab") == 1
 
 
 @pytest.mark.parametrize(

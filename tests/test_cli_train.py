@@ -87,10 +87,35 @@ def test_a_tokenizer_is_extended(run: Run, tmp_path: Path) -> None:
 def test_little_memory_a_longest_token_and_a_checkpoint(run: Run, tmp_path: Path) -> None:
     plain = ("train-tokenizer", "web.jsonl", "-o", "t.json", *SIZE, "--max-token-bytes", 4)
     want = done(run(*plain))
+    made = []
     for _ in range(2):
         got = done(run(*plain, "--max-memory", "160MB", "--checkpoint", "kept"))
         assert got["fingerprint"] == want["fingerprint"]
-    assert (tmp_path / "kept" / "part-00000.tmc").exists()
+        made.append((tmp_path / "kept" / "part-00000.tmc").stat().st_mtime_ns)
+    assert made[0] == made[1], "the text was counted again"
+
+
+def test_a_checkpoint_is_told_from_one_whose_parts_have_other_files(run: Run, tmp_path: Path) -> None:
+    plain = ("train-tokenizer", "web.jsonl", "-o", "t.json", *SIZE, "--checkpoint", "kept")
+    done(run(*plain))
+    plan = json.loads((tmp_path / "kept" / "plan.json").read_text(encoding="utf-8"))
+    assert plan["parts"] == [1]
+    (tmp_path / "kept" / "plan.json").write_text(json.dumps({**plan, "parts": [2]}), encoding="utf-8")
+    refused = run(*plain)
+    assert (refused.exit_code, "other parts" in refused.stderr) == (2, True)
+
+
+def test_the_curve_of_an_extension_counts_bytes_too(run: Run, tmp_path: Path) -> None:
+    done(run("train-tokenizer", "web.jsonl", "-o", "small.json", *SIZE))
+    more = ("--vocab-size", 900, "--extend", "small.json", "--curve", "c.jsonl")
+    done(run("train-tokenizer", "web.jsonl", "-o", "t.json", *more, "--json"))
+    last = json.loads((tmp_path / "c.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    texts = [
+        json.loads(line)["text"] for line in (tmp_path / "web.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    size = sum(len(text.encode()) for text in texts)
+    tok = tm.Tokenizer.load(tmp_path / "t.json")
+    assert last["bytes_per_token"] == pytest.approx(size / sum(map(tok.count, texts)))
 
 
 def test_long_pieces_are_warned_of_in_one_line(run: Run) -> None:
@@ -105,6 +130,8 @@ def test_long_pieces_are_warned_of_in_one_line(run: Run) -> None:
         ((), "needs --vocab-size or --sizes"),
         (("--vocab-size", 300, "--sizes", "300"), "needs --vocab-size or --sizes"),
         (("--sizes", "300,a"), "not a list of sizes"),
+        (("--sizes", "300,300"), "names a size twice"),
+        (("--vocab-size", 300, "--from-counts", "--weight", "a=2", "--weight", "a=3"), "given twice for 'a'"),
         (("--vocab-size", 300, "--weight", "web=2"), "--weight needs --from-counts"),
         (("--vocab-size", 300, "--from-counts", "--weight", "web"), "not a source and its weight"),
         (("--vocab-size", 300, "--from-counts"), "not a file of counts"),

@@ -98,7 +98,7 @@ class Steps:
     def counts(self) -> NDArray[np.uint64]: ...
     def tokens(self) -> NDArray[np.uint64]: ...
 
-# Tokenizers; tokens before the first merge; what each merge did; long pieces
+# Tokenizers; bytes of the corpus; what each merge did; long pieces
 def train_bpe(
     data: Source | Counts,
     *,

@@ -169,16 +169,18 @@ def count_in_parts(
     files = documents.files
     if files is None:
         raise ValueError(f"a checkpoint needs files that can be read again, and there are {documents!r}")
+    parts = list(_parts(files))
     plan = {
         "version": 1,
         "pattern": pattern,
         "documents": documents.options,
         "files": [_state(file) for file in files],
+        "parts": [len(part) for part in parts],
     }
     folder.mkdir(parents=True, exist_ok=True)
     _check_plan(folder / "plan.json", json.loads(json.dumps(plan)))
     paths = []
-    for number, part in enumerate(_parts(files)):
+    for number, part in enumerate(parts):
         path = folder / f"part-{number:05}.tmc"
         paths.append(path)
         if not path.exists():

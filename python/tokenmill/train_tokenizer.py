@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
 
 from tokenmill import _core
 from tokenmill.counts import Counts, budget, count_in_parts
 from tokenmill.documents import Documents
 from tokenmill.special_tokens import find
 from tokenmill.tokenizer import Tokenizer
+from tokenmill.tokens import check_integer
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +48,7 @@ class Curve:
 
     def __init__(self, steps: _core.Steps, num_bytes: int) -> None:
         self._steps = steps
-        #: Bytes of the corpus: its tokens before the first merge (if it did not extend a tokenizer).
+        #: Bytes of the corpus: what its tokens would be without any merge.
         self.num_bytes = num_bytes
 
     @cached_property
@@ -150,7 +151,10 @@ def train_bpe(
     """
     if compat not in ("gpt", "hf"):
         raise ValueError(f"compat={compat!r} is not known; choose 'gpt' or 'hf'")
-    sizes = [vocab_size] if isinstance(vocab_size, int) else list(vocab_size)
+    wanted = [vocab_size] if isinstance(vocab_size, SupportsIndex) else list(vocab_size)
+    sizes = [check_integer("vocab_size", size, 1) for size in wanted]
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"vocab_size={list(sizes)} names a size twice")
     if not sizes:
         raise ValueError("vocab_size names no size")
     if extend is not None:
@@ -184,7 +188,7 @@ def train_bpe(
     trained = [Tokenizer(core) for core in cores]
     for tokenizer in trained:
         tokenizer.curve = curve
-    return trained[0] if isinstance(vocab_size, int) else trained
+    return trained[0] if isinstance(vocab_size, SupportsIndex) else trained
 
 
 def check_extension(extend: Tokenizer, pattern: str | None, special_tokens: Sequence[str] | None) -> None:

@@ -130,7 +130,7 @@ impl Steps {
     }
 }
 
-/// Tokenizers of the sizes asked for; tokens before the first merge; the merges; long pieces.
+/// Tokenizers of the sizes asked for; bytes of the corpus; the merges; long pieces.
 type Trained = (Vec<Tokenizer>, u64, Steps, Vec<(usize, Vec<u8>)>);
 
 #[pyfunction]
@@ -183,13 +183,13 @@ fn train_bpe(
         }
     };
     let learned = py.detach(work);
-    let Learned { tokenizers, tokens_before, steps, long_pieces } = learned.map_err(CoreError::from)?;
-    Ok((tokenizers.into_iter().map(Tokenizer::new).collect(), tokens_before, Steps(steps), long_pieces))
+    let Learned { tokenizers, num_bytes, steps, long_pieces } = learned.map_err(CoreError::from)?;
+    Ok((tokenizers.into_iter().map(Tokenizer::new).collect(), num_bytes, Steps(steps), long_pieces))
 }
 
 struct Learned {
     tokenizers: Vec<tokenizer::Tokenizer>,
-    tokens_before: u64,
+    num_bytes: u64,
     steps: Vec<train::Step>,
     long_pieces: Vec<(usize, Vec<u8>)>,
 }
@@ -216,8 +216,8 @@ fn learn(
             tokenizer::Tokenizer::new(Model::Bpe(model), specials)
         })
         .collect::<Result<_>>()?;
-    let train::Trained { steps, tokens_before, long_pieces, .. } = trained;
-    Ok(Learned { tokenizers, tokens_before, steps, long_pieces })
+    let train::Trained { steps, num_bytes, long_pieces, .. } = trained;
+    Ok(Learned { tokenizers, num_bytes, steps, long_pieces })
 }
 
 /// Adds `Counts`, `Steps`, `count_pieces` and `train_bpe` to the module.

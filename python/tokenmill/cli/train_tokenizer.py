@@ -229,7 +229,11 @@ def open_counts(data: tuple[str, ...], weights: tuple[tuple[str, int], ...]) -> 
     """The counts that DATA names."""
     from tokenmill import Counts
 
-    return Counts.open(list(data), weights=dict(weights))
+    chosen = dict(weights)
+    if len(chosen) < len(weights):
+        twice = next(name for name in chosen if [given for given, _ in weights].count(name) > 1)
+        raise click.UsageError(f"--weight is given twice for {twice!r}.")
+    return Counts.open(list(data), weights=chosen)
 
 
 def train(

@@ -153,8 +153,8 @@ pub struct Trained<'a> {
     merges: Vec<Merge>,
     /// For each merge.
     pub steps: Vec<Step>,
-    /// Tokens that the corpus had before the first merge.
-    pub tokens_before: u64,
+    /// Bytes of the corpus.
+    pub num_bytes: u64,
     /// The longest pieces, of 4 KiB or more: their bytes, and the first 80 of these. A pattern that cuts no text is
     /// a mistake more often than not.
     pub long_pieces: Vec<(usize, Vec<u8>)>,
@@ -173,7 +173,7 @@ pub fn train<'a>(
         options.pattern = base.model.pattern().clone();
     }
     let mut trained =
-        Trained { options, base, merges: Vec::new(), steps: Vec::new(), tokens_before: 0, long_pieces: Vec::new() };
+        Trained { options, base, merges: Vec::new(), steps: Vec::new(), num_bytes: 0, long_pieces: Vec::new() };
     let ids = trained.numbering()?.next_id().saturating_add(room);
     let learn = if ids <= u16::LIMIT { learn::<u16> } else { learn::<u32> };
     learn(pieces, &mut trained, room, monitor)?;
@@ -190,12 +190,13 @@ fn learn<S: Slot>(pieces: &dyn Pieces, trained: &mut Trained<'_>, room: u32, mon
     let tick = || monitor.tick(progress());
     let mut tokens = trained.numbering()?;
     let mut arena = Arena::<S>::new(pieces, tokens.byte_ids(), tokens.lengths(), &tick)?;
+    // Each byte is a token until a base has merged some.
+    trained.num_bytes = arena.num_tokens();
     if let Some(base) = trained.base {
         arena.retokenize(tokens.byte_ids(), |piece, ids| base.model.merge_piece(piece, ids), &tick)?;
     }
     // Special tokens that come last get their ids later, but belong to the size.
     let apart = if trained.base.is_none() && options.compat == Compat::Gpt { options.special_tokens.len() } else { 0 };
-    trained.tokens_before = arena.num_tokens();
     trained.long_pieces = std::mem::take(&mut arena.long_pieces);
     let most = options.max_token_bytes.unwrap_or(u32::MAX);
     let floor = learn::first_floor(arena.num_pairs(), room);

@@ -155,7 +155,7 @@ fn counts_up_to_the_limit_are_right_and_beyond_it_an_error() {
     let third = (i64::MAX as u64) / 3;
     let words = Words(vec![(b"abc".to_vec(), third)]);
     let trained = train(&words, &options(258, Compat::Gpt), None, &()).unwrap();
-    assert_eq!(trained.tokens_before, 3 * third);
+    assert_eq!(trained.num_bytes, 3 * third);
     let counts: Vec<(u64, u64)> = trained.steps.iter().map(|step| (step.count, step.tokens)).collect();
     assert_eq!(counts, [(third, 2 * third), (third, third)]);
 
