@@ -480,8 +480,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_train_and_generate_from_a_shell(
-    run: Callable[..., Any], store: tm.TokenStore, options: TrainOptions, tmp_path: Path
+    run: Callable[..., Any],
+    store: tm.TokenStore,
+    options: TrainOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["tokenmill", "train", "a corpus.tm"])
     flags = ["--config", options.config, "--max-length", 32, "--batch-rows", 4, "--device", "cpu"]
     told = run("train", store.path, "-o", tmp_path / "m", *flags, "--steps", 3, "--dry-run", "--json")
     assert told.exit_code == 0, told.stderr
@@ -496,7 +501,8 @@ def test_train_and_generate_from_a_shell(
     result = json.loads(done.stdout)
     assert result["steps"] == 3 and result["validation_loss"] > 0
     assert list((tmp_path / "m" / "tensorboard").iterdir())
-    assert "| command | `tokenmill " in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert "| command | `tokenmill train 'a corpus.tm'` |" in card
     text = run("generate", tmp_path / "m", "--prompt", "def ", "--max-tokens", 5, "--seed", 1, "--json")
     assert text.exit_code == 0, text.stderr
     assert json.loads(text.stdout)["text"]
