@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -149,11 +150,18 @@ def tokenizer(folder: Path) -> Tokenizer:
 
 
 def stop(tokenizer: Tokenizer, data: Documents, out: Path) -> None:
-    """Ends with an exception of a callback, when there are finished shards."""
+    """Ends with an exception of a callback, when there are finished shards. The data are 18 MB or more."""
 
-    def progress(*_: object) -> None:
-        if finished_shards(out):
+    def progress(stage: str, unit: str, done: int, total: int | None, /) -> None:
+        if done > 17 << 20:
+            # Two groups of 8 MiB have been encoded: the first has been handed to the thread that writes.
+            while not finished_shards(out):
+                os.sched_yield()
             raise RuntimeError("enough")
+        # The core tells at most ten times a second: it tells again after the next group.
+        told = time.monotonic()
+        while time.monotonic() < told + 0.11:
+            os.sched_yield()
 
     with pytest.raises(RuntimeError, match="enough"):
         prepare(data, tokenizer=tokenizer, out=out, shard_tokens=10**6, progress=progress)
