@@ -25,7 +25,7 @@ help:  ## this list
 demo: $(STAMPS)/extension  ## the whole way from text to batches, in about a minute
 	$(BIN)/python examples/demo.py
 
-demo-train: $(STAMPS)/dev $(STAMPS)/extension  ## from text to a model that writes, five minutes on two cores; installs PyTorch
+demo-train: $(STAMPS)/dev $(STAMPS)/extension  ## from text to a model that writes, four minutes on two cores; installs PyTorch
 	$(BIN)/python examples/demo_train.py
 
 test: $(STAMPS)/dev $(STAMPS)/extension  ## the Rust tests, then the Python tests and every docstring example

@@ -1,4 +1,4 @@
-"""From raw text to a language model that writes, on two CPU cores in some five minutes: `make demo-train`.
+"""From raw text to a language model that writes, on two CPU cores in some four minutes: `make demo-train`.
 
 The text is Python's own standard library. What the model has learned is shown beside what knowing the
 frequency of each token would give, on files that it has not seen.
