@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from tokenmill import _core
 from tokenmill.documents import Documents
+from tokenmill.whole import write_whole
 
 if TYPE_CHECKING:
     from tokenmill.documents import Data, Paths
@@ -197,9 +198,7 @@ def _state(file: str) -> list[object]:
 def _check_plan(path: Path, plan: dict[str, object]) -> None:
     """Writes the plan, or compares it with the one that is there."""
     if not path.exists():
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(json.dumps(plan), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(plan))
         return
     known = json.loads(path.read_text(encoding="utf-8"))
     if known != plan:

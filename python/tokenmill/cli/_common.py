@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -170,30 +167,6 @@ def argument_or_stdin(text: str | None) -> str:
         raise DocumentError(
             f"{name}, byte {error.start}: the text is not valid UTF-8; convert it, for example with iconv"
         ) from None
-
-
-def write_whole(path: str, text: str) -> None:
-    """Writes a file whole or not at all."""
-    target = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=target.parent, prefix=f".{target.name}.", encoding="utf-8", newline="\n", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o666 & ~umask())
-            Path(file.name).replace(target)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def umask() -> int:
-    """What new files must not permit. It can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def print_json(result: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ from tokenmill.cli._common import (
     load_tokenizer,
     open_documents,
     visible,
-    write_whole,
 )
 from tokenmill.cli._progress import progress
+from tokenmill.whole import write_whole
 
 if TYPE_CHECKING:
     from tokenmill import Documents, Tokenizer

@@ -19,9 +19,9 @@ from tokenmill.cli._common import (
     print_json,
     print_rows,
     stacked,
-    write_whole,
 )
 from tokenmill.cli._progress import progress
+from tokenmill.whole import write_whole
 
 if TYPE_CHECKING:
     from tokenmill import Counts, Documents, Tokenizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenmill.report.page import svg
 from tokenmill.train.checkpoint import sync
 from tokenmill.train.model import no_progress_bars
 
@@ -100,7 +100,4 @@ def figure(lines: Sequence[Mapping[str, Any]]) -> Figure:
 
 def page(plot: Figure) -> str:
     """The plot as a page of its own."""
-    buffer = io.StringIO()
-    plot.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return f"<!doctype html>\n<meta charset=utf-8>\n<title>Loss</title>\n{text[text.index('<svg') :]}\n"
+    return f"<!doctype html>\n<meta charset=utf-8>\n<title>Loss</title>\n{svg(plot)}\n"

@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from tokenmill.whole import write_whole
+
 FILE = "metrics.jsonl"
 
 
@@ -27,9 +29,7 @@ class JsonLines:
     def __init__(self, out: Path, *, after: int) -> None:
         path = out / FILE
         kept = [line for line in read(out) if line["step"] <= after] if after else []
-        beside = path.with_name(f".{FILE}.partial")
-        beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
