@@ -230,6 +230,37 @@ def table(runs: Mapping[str, Sequence[Run]], unit: str) -> str:
     return aligned(rows)
 
 
+def worker(python: str, script: Path, *arguments: str) -> dict[str, Any]:
+    """What a script that runs one contender prints as JSON in its last line, in a process of its own."""
+    done = subprocess.run([python, str(script), *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{arguments[0]}: the process failed; its message is above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def times(
+    results: Mapping[str, Sequence[Mapping[str, Any]]], megabytes: float, ours: Callable[[str], str]
+) -> list[list[str]]:
+    """Medians of what workers print, below a header. `ours` names whose time a contender's is divided by."""
+    middle = {name: median(one["seconds"] for one in group) for name, group in results.items()}
+    rows = [["", "seconds", "min – max", "MB/s", "time / ours", "CPU s", "peak MB"]]
+    for name, group in results.items():
+        seconds = [one["seconds"] for one in group]
+        rows.append(
+            [
+                name,
+                f"{middle[name]:.2f}",
+                f"{min(seconds):.2f} – {max(seconds):.2f}",
+                f"{megabytes / middle[name]:.0f}",
+                f"{middle[name] / middle[ours(name)]:.2f} ×",
+                f"{median(one['cpu_seconds'] for one in group):.2f}",
+                f"{median(one['peak_mb'] for one in group):.0f}",
+            ]
+        )
+    return rows
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first row its header, that reads well as it stands. Numbers are on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _harness import peak_mb
 
 END = {"gpt2": 50256, "cl100k_base": 100257}
 
@@ -98,14 +99,6 @@ CONTENDERS: dict[str, Callable[[Path, str, str], Job]] = {
 }
 
 
-def _peak_mb() -> float:
-    """Highest resident memory of this process."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return float("nan")
-
-
 def _digest(documents: Ids) -> str:
     digest = hashlib.sha256()
     for ids in documents:
@@ -119,7 +112,7 @@ def main() -> None:
     job = CONTENDERS[name](folder, form, vocabulary)
     cpu, start = time.process_time(), time.perf_counter()
     ids = job()
-    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - cpu, _peak_mb()
+    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - cpu, peak_mb()
     result = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak, "digest": _digest(ids())}
     print(json.dumps(result))
 

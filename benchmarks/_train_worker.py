@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from _harness import peak_mb
+
 GPT2_REGEX = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 #: The tokens that merges make, in order: what trainers are compared by.
@@ -133,19 +135,11 @@ TRAINERS: dict[str, Trainer] = {
 }
 
 
-def _peak_mb() -> float:
-    """Highest resident memory of this process."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return float("nan")
-
-
 def main() -> None:
     name, file, vocab_size = sys.argv[1], sys.argv[2], int(sys.argv[3])
     cpu, start = time.process_time(), time.perf_counter()
     tokens = TRAINERS[name](file, vocab_size)
-    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - cpu, _peak_mb()
+    seconds, cpu_seconds, peak = time.perf_counter() - start, time.process_time() - cpu, peak_mb()
     made = tokens() if tokens is not None else None
     print(
         json.dumps(

@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import _inputs
 from _environments import Unavailable, python_of
-from _harness import aligned, machine, one_line
+from _harness import aligned, machine, one_line, times, worker
 from train import documents
 
 WORKER = Path(__file__).resolve().parent / "_prepare_worker.py"
@@ -75,20 +73,6 @@ def write_forms(file: str | None, folder: Path, megabytes: float | None, forms: 
     return size / 1e6
 
 
-def run(python: str, name: str, folder: Path, form: str, vocabulary: str) -> dict[str, Any]:
-    """One preparation in a process of its own."""
-    done = subprocess.run(
-        [python, str(WORKER), name, str(folder), form, vocabulary],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{name}: the process failed; its message is above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def compare(
     pythons: dict[str, str], folder: Path, form: str, vocabulary: str, runs: int
 ) -> dict[str, list[dict[str, Any]]]:
@@ -97,30 +81,10 @@ def compare(
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(runs):
         for name in names:
-            results[name].append(run(pythons[name], name, folder, form, vocabulary))
+            results[name].append(worker(pythons[name], WORKER, name, str(folder), form, vocabulary))
     if len(digests := {one["digest"] for group in results.values() for one in group}) > 1:
         raise SystemExit(f"the ids differ ({', '.join(sorted(digests))}); the times say nothing")
     return results
-
-
-def table(results: dict[str, list[dict[str, Any]]], megabytes: float) -> str:
-    """Medians, and how many times as fast ours is."""
-    middle = {name: median(one["seconds"] for one in group) for name, group in results.items()}
-    rows = [["", "seconds", "min – max", "MB/s", "time / ours", "CPU s", "peak MB"]]
-    for name, group in results.items():
-        seconds = [one["seconds"] for one in group]
-        rows.append(
-            [
-                name,
-                f"{middle[name]:.2f}",
-                f"{min(seconds):.2f} – {max(seconds):.2f}",
-                f"{megabytes / middle[name]:.0f}",
-                f"{middle[name] / middle[OURS]:.2f} ×",
-                f"{median(one['cpu_seconds'] for one in group):.2f}",
-                f"{median(one['peak_mb'] for one in group):.0f}",
-            ]
-        )
-    return aligned(rows)
 
 
 def main() -> None:
@@ -143,7 +107,7 @@ def main() -> None:
                 for form in options.forms:
                     results = compare(pythons, folder, form, vocabulary, options.runs)
                     title = f"### {text}, {megabytes:,.1f} MB, {form}, {vocabulary}"
-                    print(f"\n{title}\n\n{table(results, megabytes)}", flush=True)
+                    print(f"\n{title}\n\n{aligned(times(results, megabytes, lambda name: OURS))}", flush=True)
                     case = {"text": text, "megabytes": megabytes, "form": form, "vocabulary": vocabulary}
                     report["cases"].append({**case, "results": results})
     if options.json:

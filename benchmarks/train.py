@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from _environments import Unavailable, python_of
-from _harness import aligned, machine, one_line
+from _harness import aligned, machine, one_line, times, worker
 from _inputs import standard_library
 
 WORKER = Path(__file__).resolve().parent / "_train_worker.py"
@@ -91,16 +90,6 @@ def interpreters(peers: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def run(python: str, name: str, path: Path, vocab_size: int) -> dict[str, Any]:
-    """One training in a process of its own."""
-    command = [python, str(WORKER), name, str(path), str(vocab_size)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name}: the process failed; its message is above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def compare(
     pythons: dict[str, str], path: Path, vocab_size: int, runs: int
 ) -> dict[str, list[dict[str, Any]]]:
@@ -108,7 +97,7 @@ def compare(
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     for _ in range(runs):
         for name, python in pythons.items():
-            results[name].append(run(python, name, path, vocab_size))
+            results[name].append(worker(python, WORKER, name, str(path), str(vocab_size)))
     for name, group in results.items():
         like = PEERS[name][1] if name in PEERS else name
         if like is not None and {one["digest"] for one in group} != {results[like][0]["digest"]}:
@@ -117,26 +106,13 @@ def compare(
 
 
 def table(results: dict[str, list[dict[str, Any]]], megabytes: float) -> str:
-    """Medians, and how many times as long a contender takes."""
-    middle = {name: median(one["seconds"] for one in group) for name, group in results.items()}
-    header = ["", "seconds", "min – max", "MB/s", "time / ours", "CPU s", "peak MB", "same tokens as"]
-    rows = [header]
-    for name, group in results.items():
-        like = PEERS[name][1] if name in PEERS else None
-        seconds = [one["seconds"] for one in group]
-        rows.append(
-            [
-                name,
-                f"{middle[name]:.2f}",
-                f"{min(seconds):.2f} – {max(seconds):.2f}",
-                f"{megabytes / middle[name]:.0f}",
-                f"{middle[name] / middle[like or OURS]:.2f} ×",
-                f"{median(one['cpu_seconds'] for one in group):.2f}",
-                f"{median(one['peak_mb'] for one in group):.0f}",
-                like or ("" if name in (OURS, OURS_GPT) else "not compared"),
-            ]
-        )
-    return aligned(rows)
+    """Medians, and how many times as long a contender takes as we do by its rule."""
+    like = {name: PEERS[name][1] if name in PEERS else None for name in results}
+    header, *rows = times(results, megabytes, lambda name: like[name] or OURS)
+    named = [like[name] or ("" if name in (OURS, OURS_GPT) else "not compared") for name in results]
+    return aligned(
+        [[*header, "same tokens as"], *([*row, same] for row, same in zip(rows, named, strict=True))]
+    )
 
 
 def stages(results: dict[str, list[dict[str, Any]]]) -> str:
