@@ -28,6 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 import tokenmill as tm
 from samples import standard_library
 from tokenmill.cli import main
+from tokenmill.cli import train as cli_train
 from tokenmill.torch import TorchBatch, TorchLoader
 from tokenmill.train import SIZES, Plan, TrainOptions, checkpoint, make_plan, metrics, train_model
 from tokenmill.train.distributed import Group
@@ -508,6 +509,12 @@ def test_train_and_generate_from_a_shell(
     assert json.loads(text.stdout)["text"]
     again = run("generate", tmp_path / "m", "--prompt", "def ", "--max-tokens", 5, "--seed", 1)
     assert again.stdout == "def " + json.loads(text.stdout)["text"] + "\n"
+
+
+def test_the_verb_knows_all_sizes_and_loggers() -> None:
+    """It names them itself: importing them would import PyTorch for `--help`."""
+    assert cli_train.SIZES == tuple(SIZES)
+    assert cli_train.LOGGERS == metrics.LOGGERS
 
 
 def test_what_is_wrong_is_one_line(run: Callable[..., Any], store: tm.TokenStore, tmp_path: Path) -> None:
