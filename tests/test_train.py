@@ -513,7 +513,7 @@ def test_train_and_generate_from_a_shell(
 
 def test_the_verb_knows_all_sizes_and_loggers() -> None:
     """It names them itself: importing them would import PyTorch for `--help`."""
-    assert cli_train.SIZES == tuple(SIZES)
+    assert tuple(SIZES) == cli_train.SIZES
     assert cli_train.LOGGERS == metrics.LOGGERS
 
 
