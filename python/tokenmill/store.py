@@ -120,7 +120,8 @@ class TokenStore:
 
     Made by `tokenmill.prepare`, opened by `TokenStore.open`. These are the documents to train on; those kept
     for validation are another ``TokenStore``, ``store.validation``. Opening reads the manifest and the sizes
-    of the files, no token. Pickling and forking are cheap: the pages of the files are shared.
+    of the files, no token; a file is mapped when something in it is first asked for. Pickling and forking are
+    cheap: the pages of the files are shared.
     """
 
     def __init__(self, core: _core.Store) -> None:

@@ -55,15 +55,10 @@ impl<'a> Segments<'a> {
     }
 
     /// The segment that a token is in, and its place there.
-    fn at(&self, token: u64) -> Option<(Tokens<'a>, usize)> {
+    fn at(&self, token: u64) -> Result<Option<(Tokens<'a>, usize)>> {
         match self {
             Segments::Store(store) => store.segment_at(token),
-            Segments::Arrays(parts, ends) => {
-                let part = ends.partition_point(|&end| end <= token);
-                let tokens = parts.get(part)?;
-                let left = usize::try_from(ends.get(part)? - token).ok()?;
-                Some((*tokens, tokens.len().checked_sub(left)?))
-            }
+            Segments::Arrays(parts, ends) => Ok(array_at(parts, ends, token)),
         }
     }
 
@@ -71,7 +66,7 @@ impl<'a> Segments<'a> {
     fn copy<T: Id>(&self, start: u64, mut out: &mut [T]) -> Result<()> {
         let mut place = start;
         while !out.is_empty() {
-            let Some((tokens, first)) = self.at(place) else {
+            let Some((tokens, first)) = self.at(place)? else {
                 return Err(Error::value(format!(
                     "tokens {start} and following are not all in the data, which has {}; were the plan and the data made \
                      for each other?",
@@ -90,6 +85,13 @@ impl<'a> Segments<'a> {
         }
         Ok(())
     }
+}
+
+fn array_at<'a>(parts: &[Tokens<'a>], ends: &[u64], token: u64) -> Option<(Tokens<'a>, usize)> {
+    let part = ends.partition_point(|&end| end <= token);
+    let tokens = parts.get(part)?;
+    let left = usize::try_from(ends.get(part)? - token).ok()?;
+    Some((*tokens, tokens.len().checked_sub(left)?))
 }
 
 /// An integer type of the output: `i64` or `i32`.

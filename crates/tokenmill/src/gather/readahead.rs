@@ -38,7 +38,7 @@ impl Segments<'_> {
         let end = start.saturating_add(count).min(self.num_tokens());
         let mut place = start;
         while place < end {
-            let Some((tokens, first)) = self.at(place) else { return };
+            let Ok(Some((tokens, first))) = self.at(place) else { return };
             let here = usize::try_from(end - place).map_or(usize::MAX, |left| left.min(tokens.len() - first));
             will_need(tokens.bytes(first..first.saturating_add(here)));
             place += here as u64;

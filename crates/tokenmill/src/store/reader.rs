@@ -1,15 +1,20 @@
-//! Reads a store through memory maps. Opening looks at file sizes only: O(shards), whatever the number of tokens.
+//! Reads a store through memory maps. Opening looks at the sizes of the files only: O(shards), whatever the number of
+//! tokens. A file is mapped when something in it is first asked for: ten thousand shards are 30,000 maps, half of what
+//! Linux allows a process, and take 200 ms.
 
 use super::manifest::{Dtype, Manifest};
 use super::shard::{ShardEntry, ShardFile, Table};
 use super::split::Split;
 use super::{MANIFEST, TOKENIZER};
 use crate::error::{Error, Result};
+use crate::threads;
 use crate::tokens::Tokens;
 use memmap2::Mmap;
-use std::fs::File;
+use rayon::prelude::*;
+use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 #[cfg(target_endian = "big")]
 compile_error!("stores are mapped as they lie on disk, which is little-endian: big-endian machines cannot read them");
@@ -23,35 +28,35 @@ pub struct Store {
     shards: Vec<Shard>,
 }
 
-/// The maps of a shard and where it lies in the store.
+/// Shards for which the threads are worth waking: the sizes of two files take 4 µs.
+const PARALLEL_SHARDS: usize = 64;
+
+/// The files that training reads, whose sizes are checked when a store is opened. Each size of 10,000 takes 11 ms on
+/// two cores; that of an .origin file is checked when one asks where a document of the shard came from.
+const CHECKED: [ShardFile; 2] = [ShardFile::Tokens, ShardFile::Docs];
+
+/// Where a shard lies in the store, and its files as far as they were asked for.
 #[derive(Debug)]
 struct Shard {
-    tokens: Map,
-    docs: Map,
-    origin: Map,
+    entry: ShardEntry,
+    maps: [OnceLock<Map>; ShardFile::ALL.len()],
     first_token: u64,
     first_document: u64,
 }
 
 impl Store {
-    /// Opens a split of the store at `path`: reads the manifest, checks every file's size, maps the files.
+    /// Opens a split of the store at `path`: reads the manifest, checks the sizes of the files of ids and of documents.
     pub fn open(path: &Path, split: Split) -> Result<Store> {
         let manifest = Manifest::load(path)?;
         let Some(table) = manifest.table(split) else {
             let remedy = "prepare it with val_fraction above 0";
             return Err(Error::store(path, format!("the store has no validation split; {remedy}")));
         };
+        check_sizes(path, &table.shards, manifest.dtype)?;
         let mut shards = Vec::with_capacity(table.shards.len());
         let (mut first_token, mut first_document) = (0, 0);
         for entry in &table.shards {
-            let map = |file| Map::open(path, entry, file, manifest.dtype);
-            shards.push(Shard {
-                tokens: map(ShardFile::Tokens)?,
-                docs: map(ShardFile::Docs)?,
-                origin: map(ShardFile::Origin)?,
-                first_token,
-                first_document,
-            });
+            shards.push(Shard { entry: entry.clone(), maps: Default::default(), first_token, first_document });
             // The manifest was checked: these sums are at most its totals.
             first_token += entry.num_tokens;
             first_document += entry.num_documents;
@@ -109,13 +114,17 @@ impl Store {
         self.manifest.table(self.split).unwrap_or(&self.manifest.train)
     }
 
-    /// The ids of the shard that a token is in, and its place among them.
-    pub fn segment_at(&self, token: u64) -> Option<(Tokens<'_>, usize)> {
+    /// The ids of the shard that a token is in, and its place among them. `None`: the store has no such token.
+    pub fn segment_at(&self, token: u64) -> Result<Option<(Tokens<'_>, usize)>> {
+        if token >= self.num_tokens() {
+            return Ok(None);
+        }
         // Of shards that begin at the same token, all but the last are empty.
-        let shard = self.shards.partition_point(|shard| shard.first_token <= token).checked_sub(1)?;
-        let shard = self.shards.get(shard)?;
-        let (ids, place) = (self.ids(shard), usize::try_from(token - shard.first_token).ok()?);
-        (place < ids.len()).then_some((ids, place))
+        let after = self.shards.partition_point(|shard| shard.first_token <= token);
+        let Some(shard) = after.checked_sub(1).and_then(|shard| self.shards.get(shard)) else {
+            return Ok(None);
+        };
+        Ok(Some((self.ids(shard)?, usize_of(token - shard.first_token)?)))
     }
 
     /// The ids of a range of tokens, in as many pieces as it touches shards.
@@ -131,7 +140,7 @@ impl Store {
         let mut pieces = Vec::new();
         let first = self.shards.partition_point(|shard| shard.first_token <= range.start).saturating_sub(1);
         for shard in self.shards.iter().skip(first).take_while(|shard| shard.first_token < range.end) {
-            let ids = self.ids(shard);
+            let ids = self.ids(shard)?;
             let local = |token: u64| usize_of(token.saturating_sub(shard.first_token)).map(|at| at.min(ids.len()));
             pieces.push(cut(ids, local(range.start)?..local(range.end)?));
         }
@@ -182,15 +191,18 @@ impl Store {
     /// First token and end (exclusive) of document `document`, counted over the whole store.
     pub fn document_range(&self, document: u64) -> Result<(u64, u64)> {
         let (shard, index) = self.shard_of_document(document)?;
-        let ends: &[u64] = shard.docs.values();
+        let ends: &[u64] = self.map(shard, ShardFile::Docs)?.values();
         let end = ends.get(index).copied();
         let start = if index == 0 { Some(0) } else { ends.get(index - 1).copied() };
-        let limit = self.ids(shard).len() as u64;
         match (start, end) {
-            (Some(start), Some(end)) if start <= end && end <= limit => {
+            (Some(start), Some(end)) if start <= end && end <= shard.entry.num_tokens => {
                 Ok((shard.first_token + start, shard.first_token + end))
             }
-            _ => Err(self.damaged(&shard.docs, format!("the boundaries of document {document} cannot be right"))),
+            _ => Err(self.damaged(
+                shard,
+                ShardFile::Docs,
+                format!("the boundaries of document {document} cannot be right"),
+            )),
         }
     }
 
@@ -203,10 +215,10 @@ impl Store {
         let index = self.shards.partition_point(|shard| shard.first_token <= token);
         let shard = index.checked_sub(1).and_then(|index| self.shards.get(index));
         let shard = shard.ok_or_else(|| Error::store(self.path.join(MANIFEST), "the store has no shards"))?;
-        let ends: &[u64] = shard.docs.values();
+        let ends: &[u64] = self.map(shard, ShardFile::Docs)?.values();
         let document = ends.partition_point(|end| *end <= token - shard.first_token);
         if document >= ends.len() {
-            return Err(self.damaged(&shard.docs, format!("no document holds token {token}")));
+            return Err(self.damaged(shard, ShardFile::Docs, format!("no document holds token {token}")));
         }
         Ok(shard.first_document + document as u64)
     }
@@ -214,10 +226,13 @@ impl Store {
     /// Where a document came from: the number of its input in the manifest and its position there.
     pub fn origin(&self, document: u64) -> Result<(usize, u64)> {
         let (shard, index) = self.shard_of_document(document)?;
-        let entry = shard.origin.values::<[u64; 2]>().get(index);
+        let entry = self.map(shard, ShardFile::Origin)?.values::<[u64; 2]>().get(index);
         match entry.map(|[input, position]| (usize::try_from(*input), *position)) {
             Some((Ok(input), position)) if input < self.manifest.inputs.len() => Ok((input, position)),
-            _ => Err(self.damaged(&shard.origin, format!("document {document} comes from an input that is not known"))),
+            _ => {
+                let reason = format!("document {document} comes from an input that is not known");
+                Err(self.damaged(shard, ShardFile::Origin, reason))
+            }
         }
     }
 
@@ -229,20 +244,59 @@ impl Store {
         }
     }
 
-    fn ids<'a>(&self, shard: &'a Shard) -> Tokens<'a> {
-        match self.manifest.dtype {
-            Dtype::Uint16 => Tokens::U16(shard.tokens.values()),
-            Dtype::Uint32 => Tokens::U32(shard.tokens.values()),
+    fn ids<'a>(&self, shard: &'a Shard) -> Result<Tokens<'a>> {
+        let map = self.map(shard, ShardFile::Tokens)?;
+        Ok(match self.manifest.dtype {
+            Dtype::Uint16 => Tokens::U16(map.values()),
+            Dtype::Uint32 => Tokens::U32(map.values()),
+        })
+    }
+
+    /// A file of a shard, mapped if it is not yet.
+    fn map<'a>(&self, shard: &'a Shard, file: ShardFile) -> Result<&'a Map> {
+        let cell = &shard.maps[file as usize];
+        if let Some(map) = cell.get() {
+            return Ok(map);
         }
+        let map = Map::open(&self.path, &shard.entry, file, self.manifest.dtype)?;
+        // Of threads that ask at once the first wins; the maps of the others go, unused.
+        Ok(cell.get_or_init(|| map))
     }
 
     fn wrong_width(&self, asked: Dtype) -> Error {
         Error::value(format!("the store's ids are {}, not {}", self.dtype().name(), asked.name()))
     }
 
-    fn damaged(&self, map: &Map, reason: String) -> Error {
-        Error::store(self.path.join(&map.name), format!("{reason}: the file is damaged; `verify` tells where"))
+    fn damaged(&self, shard: &Shard, file: ShardFile, reason: String) -> Error {
+        let path = self.path.join(file.name(&shard.entry.name));
+        Error::store(path, format!("{reason}: the file is damaged; `verify` tells where"))
     }
+}
+
+/// Compares the sizes of the shards' files with the manifest; the first that is wrong is the error.
+fn check_sizes(folder: &Path, shards: &[ShardEntry], dtype: Dtype) -> Result<()> {
+    let wrong = |entry: &ShardEntry| {
+        CHECKED.into_iter().find_map(|file| {
+            let path = folder.join(file.name(&entry.name));
+            let size = fs::metadata(&path).map(|metadata| metadata.len());
+            size.map_err(Error::io(&path)).and_then(|size| check_size(&path, size, entry.file_bytes(file, dtype))).err()
+        })
+    };
+    let found = if shards.len() < PARALLEL_SHARDS {
+        shards.iter().find_map(wrong)
+    } else {
+        threads::pool()?.install(|| shards.par_iter().find_map_first(wrong))
+    };
+    found.map_or(Ok(()), Err)
+}
+
+fn check_size(path: &Path, actual: u64, expected: Option<u64>) -> Result<()> {
+    let expected = expected.unwrap_or(u64::MAX);
+    if actual == expected {
+        return Ok(());
+    }
+    let remedy = "restore it from a copy or prepare the store again";
+    Err(Error::store(path, format!("is {actual} bytes long where {MANIFEST} needs {expected}; {remedy}")))
 }
 
 fn cut(ids: Tokens<'_>, range: Range<usize>) -> Tokens<'_> {
@@ -258,13 +312,9 @@ fn usize_of(number: u64) -> Result<usize> {
     usize::try_from(number).map_err(|_| Error::value(format!("{number} is beyond this machine's address space")))
 }
 
-/// A mapped file of numbers.
+/// A mapped file of numbers; `None` for an empty file, which cannot be mapped.
 #[derive(Debug)]
-struct Map {
-    name: String,
-    /// `None` for an empty file, which cannot be mapped.
-    map: Option<Mmap>,
-}
+struct Map(Option<Mmap>);
 
 /// Types that any bytes are a valid value of.
 trait Plain: Copy {}
@@ -275,32 +325,23 @@ impl Plain for [u64; 2] {}
 
 impl Map {
     fn open(folder: &Path, entry: &ShardEntry, kind: ShardFile, dtype: Dtype) -> Result<Map> {
-        let name = kind.name(&entry.name);
-        let path = folder.join(&name);
+        let path = folder.join(kind.name(&entry.name));
         let file = File::open(&path).map_err(Error::io(&path))?;
+        // Looked at again: the file may have changed since the store was opened.
         let actual = file.metadata().map_err(Error::io(&path))?.len();
-        let expected = entry.file_bytes(kind, dtype);
-        if expected != Some(actual) {
-            let expected = expected.unwrap_or(u64::MAX);
-            return Err(Error::store(
-                path,
-                format!(
-                    "is {actual} bytes long where {MANIFEST} needs {expected}; restore it from a copy or prepare the store again"
-                ),
-            ));
-        }
+        check_size(&path, actual, entry.file_bytes(kind, dtype))?;
         if actual == 0 {
-            return Ok(Map { name, map: None });
+            return Ok(Map(None));
         }
         // SAFETY: the map is read-only, and a store is never written to once it has its name (the writer renames a
         // finished folder). Someone who changes or truncates the files of an open store changes what is read or
         // gets SIGBUS, as with every memory-mapped file; no value read from them is trusted as an index.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(&path))?;
-        Ok(Map { name, map: Some(map) })
+        Ok(Map(Some(map)))
     }
 
     fn values<T: Plain>(&self) -> &[T] {
-        let bytes = self.map.as_deref().unwrap_or_default();
+        let bytes = self.0.as_deref().unwrap_or_default();
         // SAFETY: every bit pattern is a valid T. A map begins at a page boundary, which is aligned for any T;
         // `align_to` would put misaligned bytes into the part that is left out, never read them as T.
         let (_, values, _) = unsafe { bytes.align_to::<T>() };

@@ -89,9 +89,9 @@ fn documents_come_back_as_they_were_and_never_span_shards() {
     let counts: Vec<_> = store.manifest().train.shards.iter().map(|s| (s.num_tokens, s.num_documents)).collect();
     assert_eq!(counts, [(4, 3), (5, 2), (1, 2)]);
     assert_eq!((store.num_tokens(), store.num_documents(), store.manifest().train.num_empty_documents), (10, 7, 3));
-    let segments = [0, 3, 4, 8, 9].map(|token| store.segment_at(token).map(|(ids, place)| (ids.len(), place)));
+    let segments = [0, 3, 4, 8, 9].map(|token| store.segment_at(token).unwrap().map(|(ids, place)| (ids.len(), place)));
     assert_eq!(segments, [Some((4, 0)), Some((4, 3)), Some((5, 0)), Some((5, 4)), Some((1, 0))]);
-    assert!(store.segment_at(10).is_none() && store.segment_at(u64::MAX).is_none());
+    assert!(store.segment_at(10).unwrap().is_none() && store.segment_at(u64::MAX).unwrap().is_none());
     let all = read_all(&store);
     assert_eq!(all, DOCUMENTS.concat());
     for (i, ids) in (0..).zip(DOCUMENTS) {
@@ -131,7 +131,7 @@ fn a_store_without_documents_is_a_store() {
     let out = folder.path().join("empty.tm");
     write(&out, options(0, 1), &[]).unwrap();
     let store = Store::open(&out, Split::Train).unwrap();
-    assert_eq!((store.num_tokens(), store.num_documents(), store.segment_at(0).is_none()), (0, 0, true));
+    assert_eq!((store.num_tokens(), store.num_documents(), store.segment_at(0).unwrap().is_none()), (0, 0, true));
     store.read(0..0, &mut []).unwrap();
     assert!(store.document_at(0).is_err() && store.document_range(0).is_err());
     assert_eq!(names(&out), [MANIFEST, PLAN, TOKENIZER]);
@@ -286,6 +286,29 @@ fn a_missing_shortened_or_extra_file_is_named_and_the_rest_is_still_checked() {
     assert_eq!(files, expected);
     let error = Store::open(&out, Split::Train).unwrap_err().to_string();
     assert!(error.contains("shard-00001.docs: is 9 bytes long where manifest.json needs 16"), "{error}");
+}
+
+#[test]
+fn files_are_looked_at_again_when_they_are_first_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = sample(&folder);
+    let store = Store::open(&out, Split::Train).unwrap();
+    assert!(store.segment_at(0).unwrap().is_some());
+    fs::remove_file(out.join("shard-00001.origin")).unwrap();
+    fs::write(out.join("shard-00001.tokens"), [0; 8]).unwrap();
+    fs::write(out.join("shard-00002.docs"), [0; 15]).unwrap();
+    let size = "shard-00001.tokens: is 8 bytes long where manifest.json needs 10";
+    let errors = [
+        (store.segment_at(4).map(|_| ()), size),
+        (store.read(0..10, &mut [0; 10]), size),
+        (store.document_range(5).map(|_| ()), "shard-00002.docs: is 15 bytes long where manifest.json needs 16"),
+        (store.origin(3).map(|_| ()), "shard-00001.origin"),
+    ];
+    for (result, reason) in errors {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    assert_eq!((store.origin(0).unwrap(), store.document_range(4).unwrap()), ((0, 0), (4, 9)));
 }
 
 #[test]
