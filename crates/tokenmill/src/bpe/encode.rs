@@ -19,6 +19,9 @@ use std::ops::Range;
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
 
+/// Places to find equal pieces of a batch by: more than it has pieces.
+const TWIN_PLACES: usize = 1024;
+
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -28,7 +31,7 @@ pub(super) struct Scratch {
     part: Vec<u32>,
     parts: Vec<Part>,
     buffers: MergeBuffers,
-    /// 40 kB that need not be cleared for every short text; away while a text is encoded.
+    /// 50 kB that need not be cleared for every short text; away while a text is encoded.
     batch: Option<Box<Batch>>,
 }
 
@@ -59,8 +62,10 @@ struct Batch {
     became: [Became; Ends::MOST],
     /// Numbers of the short pieces that are new,
     missing: [usize; Ends::MOST],
-    /// and the tokens that they may be.
+    /// the tokens that they may be,
     guesses: [Option<u32>; Ends::MOST],
+    /// and of those that are equal to one of them, with its number.
+    twins: [(usize, usize); Ends::MOST],
 }
 
 impl Default for Batch {
@@ -72,6 +77,7 @@ impl Default for Batch {
             became: [Became::UNKNOWN; Ends::MOST],
             missing: [0; Ends::MOST],
             guesses: [None; Ends::MOST],
+            twins: [(0, 0); Ends::MOST],
         }
     }
 }
@@ -109,6 +115,29 @@ impl Batch {
             missing += usize::from(found.is_unknown() & !key::is_none(self.keys[at]));
         }
         missing
+    }
+
+    /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What
+    /// is new often comes again a few lines later: so do 23 of 100 missing pieces of English, and each costs 250 ns. Gives
+    /// how many are left, and how many twins there are. Where two pieces want one place here, the earlier is forgotten.
+    fn set_twins_aside(&mut self, count: usize) -> (usize, usize) {
+        let mut places = [Ends::MOST; TWIN_PLACES];
+        let (mut left, mut num_twins) = (0, 0);
+        for number in 0..count {
+            let at = self.missing[number];
+            let place = &mut places[self.hashes[at] as usize % TWIN_PLACES];
+            if let Some(first) = self.keys.get(*place)
+                && *first == self.keys[at]
+            {
+                self.twins[num_twins] = (at, *place);
+                num_twins += 1;
+            } else {
+                *place = at;
+                self.missing[left] = at;
+                left += 1;
+            }
+        }
+        (left, num_twins)
     }
 }
 
@@ -182,6 +211,15 @@ impl BpeModel {
     /// The short pieces of a batch that are not in the cache.
     #[inline(never)]
     fn encode_missing(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
+        let (count, num_twins) = batch.set_twins_aside(count);
+        self.encode_new(count, batch, cache);
+        for &(at, first) in &batch.twins[..num_twins] {
+            batch.became[at] = batch.became[first];
+        }
+    }
+
+    /// The first `count` of the missing pieces, no two of which are equal.
+    fn encode_new(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
         let Batch { keys, became, missing, guesses, .. } = batch;
         let mut rest = count;
         if self.whole_pieces {

@@ -28,8 +28,9 @@ const SHORT_IDS: usize = 4;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
 
-/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when half
-/// of the places are taken (at three quarters one piece in five would be thrown out by others).
+/// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when so many of the places
+/// are taken that others throw out one piece in twelve: three eighths of the short ones, half of the medium ones. (At three
+/// quarters it is one in five.)
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
@@ -224,7 +225,7 @@ impl PieceCache {
     }
 
     fn put_short(&mut self, key: u128, became: Became) {
-        if self.num_short >= self.short.len() && self.short.len() < self.limits.buckets {
+        if self.num_short >= self.short.len() / 4 * 3 && self.short.len() < self.limits.buckets {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
