@@ -20,7 +20,8 @@ use std::ops::Range;
 const BRIDGED: usize = 5;
 
 /// Places to find equal pieces of a batch by: more than it has pieces.
-const TWIN_PLACES: usize = 1024;
+const TWIN_PLACES: usize = 1 << 10;
+const TWIN_SHIFT: u32 = u64::BITS - TWIN_PLACES.ilog2();
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ impl Batch {
         let (mut left, mut num_twins) = (0, 0);
         for number in 0..count {
             let at = self.missing[number];
-            let place = &mut places[self.hashes[at] as usize % TWIN_PLACES];
+            let place = &mut places[(self.hashes[at] >> TWIN_SHIFT) as usize];
             if let Some(first) = self.keys.get(*place)
                 && *first == self.keys[at]
             {

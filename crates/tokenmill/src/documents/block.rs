@@ -91,7 +91,15 @@ impl Documents {
     }
 }
 
+/// What a block counts at least: a million empty files are work too.
+const MIN_WEIGHT: usize = 1 << 10;
+
 impl Block {
+    /// How much work and memory it is, about in bytes.
+    pub fn weight(&self) -> usize {
+        self.bytes.len().max(MIN_WEIGHT)
+    }
+
     /// Finds and checks the documents.
     ///
     /// # Errors

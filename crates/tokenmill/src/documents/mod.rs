@@ -93,9 +93,6 @@ pub trait BlockSource {
 /// that Ctrl-C and the progress bar are served several times a second.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// What a block counts at least: a million empty files are work too.
-const MIN_BLOCK_WEIGHT: usize = 1 << 10;
-
 /// Feeds `consume` with groups of consecutive blocks until the source ends.
 /// `consume` runs on the calling thread; it is the place to fan out.
 pub fn for_each_group(
@@ -113,7 +110,7 @@ pub fn for_each_group(
         while bytes < GROUP_BYTES {
             match source.next_block(&idle)? {
                 Some(block) => {
-                    bytes += block.bytes.len().max(MIN_BLOCK_WEIGHT);
+                    bytes += block.weight();
                     group.push(block);
                 }
                 None => break,

@@ -33,6 +33,7 @@ mod disk;
 mod faults;
 #[cfg(test)]
 mod faults_tests;
+mod in_order;
 mod kept;
 mod manifest;
 mod plan;

@@ -1,33 +1,37 @@
 //! Documents → ids → store.
 //!
 //! ```text
-//! group n      parse, select (in order), encode: every block on its own thread        ─┐ at the same time
-//! group n − 1  append to the store, in order                                          ─┘
+//! a block ─► parse ─► select ─► encode ─► append
+//!            on any   in order  on any    in order
+//!            thread             thread
 //! ```
 //!
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
-//! Memory holds two groups of blocks, whatever the size of the corpus.
+//! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
+use super::in_order::{Flow, InOrder};
 use super::quarantine::Quarantine;
 use super::select::{Action, Item, Parsed, Selection};
 use super::split::Splitter;
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, Layout, Rejected, for_each_group};
+use crate::documents::{Block, BlockSource, Layout, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::formats::tokenizer_json;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Progress};
 use crate::special::Allowed;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
-use rayon::ThreadPool;
-use rayon::prelude::*;
+use rayon::{ScopeFifo, ThreadPool};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// So many bytes of input are under way at once: several blocks a thread, so that none waits for the last of another.
+const UNDER_WAY_BYTES: usize = 16 << 20;
 
 /// How documents become a stream of ids.
 #[derive(Debug, Clone)]
@@ -135,7 +139,7 @@ pub(super) struct Coder<'a, T> {
 pub(super) fn write_documents<T: StoredId>(
     source: &mut dyn BlockSource,
     coder: &Coder<'_, T>,
-    mut writer: Writer,
+    writer: Writer,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
     pool: &ThreadPool,
@@ -144,37 +148,99 @@ where
     Vec<T>: Output,
 {
     let splitter = writer.splitter();
-    let mut selection = Selection {
+    let selection = Selection {
         kept: writer.kept(),
         texts: options.dedup.then(HashSet::new),
         quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
         summary: Summary::default(),
     };
-    let mut waiting: Vec<Result<Encoded<T>>> = Vec::new();
-    for_each_group(source, "encoding", monitor, |group| {
-        let ready = std::mem::take(&mut waiting);
-        let (written, encoded) = pool.install(|| {
-            rayon::join(
-                || append(&mut writer, ready),
-                || {
-                    let parsed: Vec<_> =
-                        group.into_par_iter().map(|block| parse_block(block, coder, options, splitter)).collect();
-                    let decided: Vec<_> = parsed
-                        .into_iter()
-                        .map(|block| block.and_then(|mut block| selection.decide(&mut block).map(|()| block)))
-                        .collect();
-                    decided.into_par_iter().map(|block| encode_block(block?, coder, options)).collect()
-                },
-            )
-        });
-        waiting = encoded;
-        written
+    let (selection, writer) = (InOrder::new(selection), InOrder::new(writer));
+    let work = Work { coder, options, splitter, selection, writer, flow: Flow::default() };
+    pool.in_place_scope_fifo(|scope| {
+        let read = read_blocks(source, &work.flow, monitor, |number, block| work.parse(scope, number, block));
+        if read.is_err() {
+            work.flow.stop();
+        }
+        read
     })?;
-    append(&mut writer, waiting)?;
+    let ended = || Error::value("the work ended before all was done");
+    let selection = work.selection.into_taker().ok_or_else(ended)?;
     if let Some(quarantine) = selection.quarantine {
         quarantine.finish()?;
     }
-    writer.finish(source.inputs(), selection.summary)
+    work.writer.into_taker().ok_or_else(ended)?.finish(source.inputs(), selection.summary)
+}
+
+/// Starts work on all blocks with their numbers, never on too many at a time, and waits until it is done.
+fn read_blocks(
+    source: &mut dyn BlockSource,
+    flow: &Flow,
+    monitor: &dyn Monitor,
+    mut start: impl FnMut(usize, Block),
+) -> Result<()> {
+    let mut number = 0;
+    loop {
+        let (done, total) = (source.bytes_read(), source.total_bytes());
+        let tick = || monitor.tick(Progress { stage: "encoding", unit: "bytes", done, total });
+        flow.wait_for(UNDER_WAY_BYTES, &tick)?;
+        if flow.is_stopped() {
+            // By a panic, which goes on where all threads are done.
+            return Ok(());
+        }
+        let idle = || flow.check().and_then(|()| tick());
+        let Some(block) = source.next_block(&idle)? else { break };
+        flow.enter(block.weight());
+        start(number, block);
+        number += 1;
+        tick()?;
+    }
+    let (done, total) = (source.bytes_read(), source.total_bytes());
+    let progress = Progress { stage: "encoding", unit: "bytes", done, total };
+    flow.wait_for(0, &|| monitor.tick(progress))?;
+    monitor.tick(progress)
+}
+
+/// Blocks on their way: parsed and encoded by any thread, decided on and appended in order.
+struct Work<'a, T> {
+    coder: &'a Coder<'a, T>,
+    options: &'a PrepareOptions,
+    splitter: Splitter,
+    selection: InOrder<Selection, (Result<Parsed>, usize)>,
+    writer: InOrder<Writer, (Result<Encoded<T>>, usize)>,
+    flow: Flow,
+}
+
+impl<T: StoredId> Work<'_, T>
+where
+    Vec<T>: Output,
+{
+    fn parse<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Block) {
+        let weight = block.weight();
+        scope.spawn_fifo(move |scope| {
+            self.flow.run(|| {
+                let parsed = parse_block(block, self.coder, self.options, self.splitter);
+                self.selection.put(number, (parsed, weight), |selection, number, (parsed, weight)| {
+                    let decided = parsed.and_then(|mut block| selection.decide(&mut block).map(|()| block));
+                    self.encode(scope, number, decided, weight);
+                });
+            });
+        });
+    }
+
+    fn encode<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Result<Parsed>, weight: usize) {
+        scope.spawn_fifo(move |_| {
+            self.flow.run(|| {
+                let encoded = block.and_then(|block| encode_block(block, self.coder, self.options));
+                self.writer.put(number, (encoded, weight), |writer, _, (encoded, weight)| {
+                    // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
+                    self.flow.run(|| match encoded.and_then(|block| append(writer, block)) {
+                        Ok(()) => self.flow.leave(weight),
+                        Err(error) => self.flow.fail(error),
+                    });
+                });
+            });
+        });
+    }
 }
 
 /// What can be said of each block by itself.
@@ -249,19 +315,16 @@ fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
     }
 }
 
-/// Stops at the first block that failed: the first of the input, whichever thread failed first.
-fn append<T: StoredId>(writer: &mut Writer, blocks: Vec<Result<Encoded<T>>>) -> Result<()> {
-    for block in blocks {
-        let Encoded { ids, ends, items } = block?;
-        let mut start = 0;
-        for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
-            match action {
-                Action::Encode => writer.append(split, &ids[start..end], &origin)?,
-                Action::Skip => writer.skip(split, &origin)?,
-                Action::Drop => {}
-            }
-            start = end;
+fn append<T: StoredId>(writer: &mut Writer, block: Encoded<T>) -> Result<()> {
+    let Encoded { ids, ends, items } = block;
+    let mut start = 0;
+    for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
+        match action {
+            Action::Encode => writer.append(split, &ids[start..end], &origin)?,
+            Action::Skip => writer.skip(split, &origin)?,
+            Action::Drop => {}
         }
+        start = end;
     }
     Ok(())
 }
