@@ -336,13 +336,25 @@ def test_sample_shows_documents_padding_and_masked_targets(run: Run, two: Path) 
     args = ["sample", two, "--max-length", 4, "--tail", "pad", "--boundary-labels", "mask"]
     shown = run(*args)
     assert shown.stdout.splitlines()[1:] == [
-        "[a|b|c‖d]   [b|c|·‖e]",
+        "[a|b|c‖d]   [b|c|×‖e]",
         "1 of 1 windows, 4 tokens each, stride 4",
     ]
     coloured = CliRunner().invoke(main, [str(arg) for arg in args], color=True).stdout
-    assert "\x1b[33m\x1b[1m‖\x1b[0m" in coloured and "\x1b[2m·\x1b[0m" in coloured
+    assert "\x1b[33m\x1b[1m‖\x1b[0m" in coloured and "\x1b[31m×\x1b[0m" in coloured
+    padded = [*args[:3], 8, "--tail", "pad"]
+    assert "\x1b[2m·\x1b[0m" in CliRunner().invoke(main, [str(arg) for arg in padded], color=True).stdout
     [row] = printed_json(run(*args, "--json"))["windows"]
     assert row["targets"] == ["b", "c", None, "e"] and row["document_ids"] == [0, 0, 0, 1]
+
+
+def test_colours_are_for_terminals_and_only_where_they_are_wanted(
+    run: Run, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ["sample", str(two), "--max-length", "4", "--boundary-labels", "mask"]
+    assert "\x1b" not in run(*args).stdout
+    assert "\x1b" in CliRunner().invoke(main, args, color=True).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in CliRunner().invoke(main, args, color=True).stdout
 
 
 def test_sample_packs_documents(run: Run, two: Path) -> None:

@@ -334,6 +334,26 @@ def test_a_state_of_another_plan_or_data_is_refused_saying_what_differs(
     assert here.state_dict() == before
 
 
+def test_a_state_of_another_store_is_refused_saying_what_differs(tmp_path: Path) -> None:
+    one, other = (
+        tm.prepare(
+            tm.Documents.from_texts([text]),
+            tokenizer=tm.train_bpe(
+                tm.Documents.from_texts(["x"]), vocab_size=257, special_tokens=["<|eos|>"]
+            ),
+            out=tmp_path / f"{name}.tm",
+            add_eos=False,
+        )
+        for name, text in (("one", "the cat in the hat"), ("other", "the cat in the bat"))
+    )
+    state = json.loads(json.dumps(loader(one).state_dict()))
+    message = f"data.content_hash is '{other.content_hash}' here and '{one.content_hash}' in the state"
+    with pytest.raises(ValueError, match=message):
+        loader(other).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"data\.kind is 'array' here and 'store' in the state"):
+        loader(one[:]).load_state_dict(state)
+
+
 def test_a_state_that_is_none_is_refused() -> None:
     good = loader().state_dict()
     for state, message in [
@@ -364,6 +384,12 @@ def test_a_model_with_too_few_ids_is_refused() -> None:
         loader().check_model(vocab_size=1102)
     with pytest.raises(ValueError, match="vocab_size=0"):
         loader().check_model(vocab_size=0)
+    with pytest.raises(ValueError, match="the data has id -100; ids are 0 or more"):
+        loader(np.array([1, 2, -100, 3, 4]), batch_size=1).check_model(vocab_size=50)
+    with pytest.raises(TypeError, match="check_model compares nothing"):
+        loader().check_model()
+    with pytest.raises(TypeError, match=r"tokenizer='gpt2' is a str; give a tokenmill\.Tokenizer"):
+        loader().check_model(tokenizer="gpt2")  # type: ignore[arg-type]
 
 
 def test_a_model_for_another_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tokenmill import _core
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from tokenmill.store import TokenStore
 
     #: Makes an array of a shape and a dtype.
     Allocate: TypeAlias = Callable[[tuple[int, int, int], str], NDArray[Any]]
@@ -217,25 +217,26 @@ def _plan(
         return _core.Plan.document(
             store=source.core, max_length=length, stride=step, tail=tail, shuffle=shuffle, seed=seed
         )
-    return _core.Plan.best_fit(
-        store=source.core, max_length=length, shuffle=shuffle, seed=seed, index=_index_path(source, length)
-    )
+    return _packed(source.store, length, shuffle, seed)
 
 
-def _index_path(source: TokenSource, length: int) -> Path | None:
-    """Where a store's packed rows are kept: beside it. None, with a warning, where that cannot be written."""
-    assert source.store is not None  # make_layout has checked
-    store = source.store
+def _packed(store: TokenStore | None, length: int, shuffle: CoreShuffle, seed: int) -> _core.Plan:
+    """Rows of whole documents, which are kept beside the store once they have been found."""
+    assert store is not None  # make_layout has checked
     path = store.path.with_name(f"{store.path.name}.best_fit-{length}-{store.content_hash[:8]}.index")
-    if not path.exists() and not os.access(path.absolute().parent, os.W_OK):
+    plan, kept, reason = _core.Plan.best_fit(
+        store=store._core, max_length=length, shuffle=shuffle, seed=seed, index=path
+    )
+    if kept == "replaced":
+        warnings.warn(f"{path} was of no use, {reason}: it has been made anew", RuntimeWarning, stacklevel=5)
+    elif kept == "unsaved":
         warnings.warn(
-            f"{path} cannot be written: each process packs the documents anew. Make the folder writable "
-            "once, or copy an index there",
+            f"the index of packed rows cannot be written ({reason}): each process packs the documents anew. "
+            f"Make the folder writable once, or copy an index there as {path.name}",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-        return None
-    return path
+    return plan
 
 
 def _pad_id(source: TokenSource, packing: Packing, tail: Tail, pad_id: object) -> int | None:

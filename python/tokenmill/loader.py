@@ -250,12 +250,21 @@ class DataLoader:
 
         vocab_size: how many ids the model has. Every id of the data must be below; of an array all are looked
             at (about 1 s per GB), of a store its tokenizer's number. tokenizer: the model's. The stores must
-            have been encoded by the same one.
+            have been encoded by the same one; of an array nobody knows.
 
         Raises ValueError, saying what differs.
         """
+        if vocab_size is None and tokenizer is None:
+            raise TypeError(
+                "check_model compares nothing; give the model's vocab_size, its tokenizer, or both"
+            )
         if vocab_size is not None:
             check_integer("vocab_size", vocab_size, 1)
+        if tokenizer is not None and not hasattr(tokenizer, "fingerprint"):
+            raise TypeError(
+                f"tokenizer={tokenizer!r} is a {type(tokenizer).__name__}; give a tokenmill.Tokenizer, for "
+                "example Tokenizer.load(path)"
+            )
         check_model([layout.source for layout in self.order.layouts], vocab_size, tokenizer)
 
     def explain(self, step: int, row: int, column: int) -> Explanation:

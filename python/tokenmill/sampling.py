@@ -44,7 +44,8 @@ class Windows:
         each document by itself, so that none holds two documents. "best_fit": whole documents, several to a
         row, by best-fit-decreasing; one longer than max_length gives full rows and a rest. A document of n
         tokens takes n - 1 places, its last token being a label only. The rows are computed once and kept in a
-        file beside the store.
+        file beside the store (`NAME.best_fit-LENGTH-HASH.index`); where that is damaged, or cannot be
+        written, a RuntimeWarning says so, and the rows are computed anew.
     boundary_labels: "mask" gives -100 to labels that are the first token of another document.
 
     All but "concat" and "keep" need a TokenStore, as an array does not say where documents end. Raises

@@ -112,24 +112,38 @@ def check_model(sources: Sequence[TokenSource], vocab_size: int | None, tokenize
     """ValueError where a model with so many ids, or made for a tokenizer, cannot take these tokens."""
     for number, source in enumerate(sources):
         where = f"source {number} of the mixture" if len(sources) > 1 else "the data"
-        store = source.store
-        if store is not None and tokenizer is not None:
-            fingerprint = store.manifest["tokenizer_fingerprint"]
-            if fingerprint != tokenizer.fingerprint:
-                raise ValueError(
-                    f"{where} ({store!r}) was encoded by the tokenizer {fingerprint[:16]}, the model is for "
-                    f"{tokenizer.fingerprint[:16]}: the same id means another token; prepare the text anew "
-                    "with the model's tokenizer, or train a new model"
-                )
-        if vocab_size is None or source.num_tokens == 0:
-            continue
-        largest = int(source.core.max()) if store is None else store.vocab_size - 1
-        if largest >= vocab_size:
-            what = f"id {largest}" if store is None else f"ids up to {largest} by its tokenizer"
-            raise ValueError(
-                f"{where} has {what}, the model has {vocab_size} ids (0 to {vocab_size - 1}); make the model "
-                f"with vocab_size={largest + 1} or more"
-            )
+        if source.store is not None and tokenizer is not None:
+            _check_tokenizer(where, source.store, tokenizer)
+        if vocab_size is not None and source.num_tokens:
+            _check_ids(where, source, vocab_size)
+
+
+def _check_tokenizer(where: str, store: TokenStore, tokenizer: Tokenizer) -> None:
+    fingerprint = store.manifest["tokenizer_fingerprint"]
+    if fingerprint != tokenizer.fingerprint:
+        raise ValueError(
+            f"{where} ({store!r}) was encoded by the tokenizer {fingerprint[:16]}, the model is for "
+            f"{tokenizer.fingerprint[:16]}: the same id means another token; prepare the text anew with the "
+            "model's tokenizer, or train a new model"
+        )
+
+
+def _check_ids(where: str, source: TokenSource, vocab_size: int) -> None:
+    if source.store is not None:
+        smallest, largest = 0, source.store.vocab_size - 1
+    else:
+        smallest, largest = int(source.core.min()), int(source.core.max())
+    if smallest < 0:
+        raise ValueError(
+            f"{where} has id {smallest}; ids are 0 or more. Padding or ignored labels do not belong into the "
+            "data"
+        )
+    if largest >= vocab_size:
+        what = f"id {largest}" if source.store is None else f"ids up to {largest} by its tokenizer"
+        raise ValueError(
+            f"{where} has {what}, the model has {vocab_size} ids (0 to {vocab_size - 1}); make the model "
+            f"with vocab_size={largest + 1} or more"
+        )
 
 
 def _as_array(data: Any) -> NDArray[Any]:

@@ -59,6 +59,8 @@ class Verbs(click.Group):
         """Runs a verb; what goes wrong becomes one line on stderr and an exit code."""
         note = Note()
         extra["standalone_mode"] = False
+        if os.environ.get("NO_COLOR"):  # https://no-color.org; without it, colours are for terminals
+            extra["color"] = False
         try:
             code = super().main(*args, obj=note, **extra)
         except click.Abort:

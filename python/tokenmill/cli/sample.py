@@ -18,20 +18,24 @@ if TYPE_CHECKING:
 # Wider pairs of inputs and targets are printed one below the other.
 SIDE_BY_SIDE = 100
 
-# What stands for padding, and for a target that is padding or masked.
-NOTHING = click.style("·", dim=True)
+# What stands for padding, and for a target that does not exist; for a target that is masked.
+NOTHING, MASKED = click.style("·", dim=True), click.style("×", fg="red")
 # Between tokens of two documents; of one.
 EDGE, SAME = click.style("‖", fg="yellow", bold=True), "|"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One window of one batch. Texts are None where there is padding or a masked label."""
+    """One window of one batch. Texts are None where there is padding or a masked label.
+
+    The first `num_targets` tokens have a target, masked or not; the last one before padding has none.
+    """
 
     epoch: int
     batch: int
     window: int
     start: int
+    num_targets: int
     input_ids: list[int]
     labels: list[int]
     document_ids: list[int]
@@ -151,7 +155,7 @@ def command(
 ) -> None:
     """Show windows of the token store at PATH: the inputs and, one token ahead, the targets.
 
-    A double bar stands between documents, a dot for padding and for targets that are not learned.
+    A double bar stands between documents, a dot for padding, a cross for a target that is masked.
 
     \b
     tokenmill sample corpus.tm --max-length 4 --stride 1
@@ -201,12 +205,14 @@ def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterato
             batch.document_ids.tolist(),
             strict=True,
         ):
-            start = layout.plan.parts(number)[0][0]
+            parts = layout.plan.parts(number)
+            start = parts[0][0]
             yield Row(
                 epoch=batch.epoch,
                 batch=batch.step,
                 window=number,
                 start=start,
+                num_targets=sum(valid for _, valid in parts),
                 input_ids=input_ids,
                 labels=labels,
                 document_ids=document_ids,
@@ -219,14 +225,15 @@ def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterato
             )
 
 
-def drawn(texts: list[str | None], document_ids: list[int]) -> str:
-    """The tokens of a window between bars."""
+def drawn(texts: list[str | None], document_ids: list[int], num_targets: int = 0) -> str:
+    """The tokens of a window, or its targets, between bars."""
     parts = []
     for column, text in enumerate(texts):
         if column:
             same = document_ids[column] in (document_ids[column - 1], -1)
             parts.append(SAME if same else EDGE)
-        parts.append(NOTHING if text is None else text)
+        nothing = MASKED if column < num_targets else NOTHING
+        parts.append(nothing if text is None else text)
     return "".join(["[", *parts, "]"])
 
 
@@ -238,7 +245,10 @@ def padded(text: str, width: int) -> str:
 def print_windows(rows: list[Row]) -> None:
     """Inputs and targets side by side where they fit, batch by batch."""
     # A target belongs to the document of its input, but where that is the document's last token.
-    cells = [(drawn(row.inputs, row.document_ids), drawn(row.targets, row.document_ids)) for row in rows]
+    cells = [
+        (drawn(row.inputs, row.document_ids), drawn(row.targets, row.document_ids, row.num_targets))
+        for row in rows
+    ]
     width = max((len(click.unstyle(inputs)) for inputs, _ in cells), default=0)
     other = max((len(click.unstyle(targets)) for _, targets in cells), default=0)
     beside = width + other <= SIDE_BY_SIDE

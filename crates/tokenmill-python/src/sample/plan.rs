@@ -8,7 +8,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Layout, Sections};
+use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Kept, Layout, Sections};
 
 pub type Numbers<'py> = Bound<'py, PyArray1<u64>>;
 
@@ -53,27 +53,31 @@ impl Plan {
         Ok(Plan(core::Plan { layout: Layout::Document(windows), shuffle: shuffle.parse()?, seed }))
     }
 
-    /// Whole documents packed into rows, by the index at a path (made where there is none) or in memory.
+    /// Whole documents packed into rows, by the index at a path. With it comes what became of the index, and why: "read",
+    /// "made", "replaced" or "unsaved".
     #[staticmethod]
-    #[pyo3(signature = (*, store, max_length, shuffle, seed, index=None, progress=None))]
+    #[pyo3(signature = (*, store, max_length, shuffle, seed, index, progress=None))]
     fn best_fit(
         py: Python<'_>,
         store: &Bound<'_, Store>,
         max_length: u64,
         shuffle: &str,
         seed: u64,
-        index: Option<PathBuf>,
+        index: PathBuf,
         progress: Option<Py<PyAny>>,
-    ) -> Result<Self, CoreError> {
+    ) -> Result<(Self, &'static str, Option<String>), CoreError> {
         let (documents, store) = (documents(store), Arc::clone(store.get().inner()));
-        let rows = py.detach(|| {
+        let (rows, kept) = py.detach(|| {
             let (hash, monitor) = (store.content_hash(), PyMonitor::new(progress));
-            match index {
-                Some(path) => BestFit::open_or_pack(&path, documents, hash, max_length, &monitor),
-                None => BestFit::pack(documents, hash, max_length, &monitor),
-            }
+            BestFit::open_or_pack(&index, documents, hash, max_length, &monitor)
         })?;
-        Ok(Plan(core::Plan { layout: Layout::BestFit(rows), shuffle: shuffle.parse()?, seed }))
+        let plan = Plan(core::Plan { layout: Layout::BestFit(rows), shuffle: shuffle.parse()?, seed });
+        Ok(match kept {
+            Kept::Read => (plan, "read", None),
+            Kept::Made => (plan, "made", None),
+            Kept::Replaced(reason) => (plan, "replaced", Some(reason)),
+            Kept::Unsaved(reason) => (plan, "unsaved", Some(reason)),
+        })
     }
 
     #[getter]

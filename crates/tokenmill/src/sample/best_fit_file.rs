@@ -10,8 +10,8 @@
 //! | 8 a piece | `u64`: its first token |
 //! | 4 a piece | `u32`: its inputs |
 //!
-//! Numbers are little-endian. The file is written whole or not at all; one that is damaged, of another store or another
-//! version is an error when it is opened.
+//! Numbers are little-endian. The file is written whole or not at all, and several processes that make it at once write the
+//! same bytes; one that is damaged, of another store or another version is replaced when it is opened.
 
 use super::best_fit::{self, Packed};
 use super::documents::Documents;
@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 32] = b"tokenmill best_fit index v1\0\0\0\0\0";
@@ -58,6 +58,19 @@ impl Bytes {
     }
 }
 
+/// What became of the file of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// It was there.
+    Read,
+    /// There was none; now there is.
+    Made,
+    /// The one that was there could not be used, and why; now there is another.
+    Replaced(String),
+    /// There is none that can be used, and none could be written: the rows are in memory.
+    Unsaved(String),
+}
+
 impl BestFit {
     /// Packs the documents anew, in memory.
     ///
@@ -69,49 +82,56 @@ impl BestFit {
         BestFit::read(Bytes::Memory(bytes.into()), hash, max_length, documents).map_err(Error::value)
     }
 
-    /// Maps the index at `path`; `None` where there is no file.
+    /// The index at `path`: mapped where it is there and sound, else made anew, and written there if that is possible.
     ///
     /// # Errors
-    /// The file cannot be read, is damaged, or belongs to another store, length or version.
-    pub fn open(path: &Path, documents: Arc<dyn Documents>, hash: &str, max_length: u64) -> Result<Option<BestFit>> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(Error::io(path))?,
-        };
-        if file.metadata().map_err(Error::io(path))?.len() < HEADER as u64 {
-            return Err(damaged(path, "it is too short"));
-        }
-        // SAFETY: the map is read-only, and a finished index is never written to. Someone who truncates it while it is
-        // open gets SIGBUS, as with every memory-mapped file; no number read from it is trusted as an index.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-        let index = BestFit::read(Bytes::File(Arc::new(map)), hash, max_length, documents);
-        index.map(Some).map_err(|reason| damaged(path, &reason))
-    }
-
-    /// The index at `path`, which is made where there is none.
-    ///
-    /// # Errors
-    /// See [`best_fit::pack`], [`BestFit::open`] and [`BestFit::save`].
+    /// See [`best_fit::pack`]. A file that cannot be read, used or written is none: see [`Kept`].
     pub fn open_or_pack(
         path: &Path,
         documents: Arc<dyn Documents>,
         hash: &str,
         max_length: u64,
         monitor: &dyn Monitor,
-    ) -> Result<BestFit> {
-        if let Some(index) = BestFit::open(path, Arc::clone(&documents), hash, max_length)? {
-            return Ok(index);
-        }
+    ) -> Result<(BestFit, Kept)> {
+        let unusable = match BestFit::open(path, Arc::clone(&documents), hash, max_length) {
+            Ok(Some(index)) => return Ok((index, Kept::Read)),
+            Ok(None) => None,
+            Err(reason) => Some(reason),
+        };
         let index = BestFit::pack(documents, hash, max_length, monitor)?;
-        index.save(path)?;
-        Ok(index)
+        let kept = match (index.save(path), unusable) {
+            (Err(error), _) => Kept::Unsaved(error.to_string()),
+            (Ok(()), Some(reason)) => Kept::Replaced(reason),
+            (Ok(()), None) => Kept::Made,
+        };
+        Ok((index, kept))
+    }
+
+    /// Maps the index at `path`; `None` where there is no file, or why it cannot be used: it cannot be read, is damaged, or
+    /// belongs to another store, length or version.
+    fn open(
+        path: &Path,
+        documents: Arc<dyn Documents>,
+        hash: &str,
+        max_length: u64,
+    ) -> std::result::Result<Option<BestFit>, String> {
+        let told = |error: std::io::Error| error.to_string();
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(told)?,
+        };
+        if file.metadata().map_err(told)?.len() < HEADER as u64 {
+            return Err("it is too short".into());
+        }
+        // SAFETY: the map is read-only, and a finished index is never written to: a new one is renamed over it. Someone
+        // who truncates it while it is open gets SIGBUS, as with every memory-mapped file; no number read from it is
+        // trusted as an index.
+        let map = unsafe { Mmap::map(&file) }.map_err(told)?;
+        BestFit::read(Bytes::File(Arc::new(map)), hash, max_length, documents).map(Some)
     }
 
     /// Writes the index, whole or not at all.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    fn save(&self, path: &Path) -> Result<()> {
         write_atomically(path, |out| out.write_all(self.bytes.get()))
     }
 
@@ -174,16 +194,21 @@ impl BestFit {
         let mut inputs = 0;
         for piece in first..last {
             let at = usize::try_from(piece).ok().filter(|&at| at < self.pieces);
-            let at = at.ok_or_else(|| Error::value("the index of packed rows is damaged; remove the file"))?;
+            let at = at.ok_or_else(changed)?;
             let valid = u64::from(u32::from_le_bytes(lengths[at * 4..][..4].try_into().unwrap_or_default()));
             inputs += valid;
             if valid == 0 || inputs > self.max_length {
-                return Err(Error::value("the index of packed rows is damaged; remove the file"));
+                return Err(changed());
             }
             pieces.push(Window { start: number(&starts[at * 8..][..8]), valid });
         }
         Ok(())
     }
+}
+
+/// Its checksum was right when it was opened.
+fn changed() -> Error {
+    Error::value("the index of packed rows has changed while it was open; start anew, and it is made again")
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -192,11 +217,6 @@ fn number(bytes: &[u8]) -> u64 {
 
 fn usize_of(number: u64) -> std::result::Result<usize, String> {
     usize::try_from(number).map_err(|_| "its numbers are too large".into())
-}
-
-fn damaged(path: &Path, reason: &str) -> Error {
-    let remedy = "remove the file, and it is made anew";
-    Error::store(PathBuf::from(path), format!("this index of packed rows cannot be used, {reason}; {remedy}"))
 }
 
 fn serialize(packed: &Packed, hash: &str, max_length: u64) -> Vec<u8> {
@@ -242,37 +262,61 @@ mod tests {
             .collect()
     }
 
+    fn open_or_pack(path: &Path, hash: &str, max_length: u64) -> (BestFit, Kept) {
+        BestFit::open_or_pack(path, documents(), hash, max_length, &()).unwrap()
+    }
+
     #[test]
     fn a_saved_index_is_the_one_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.index");
-        assert!(BestFit::open(&path, documents(), CONTENT, 8).unwrap().is_none());
         let packed = BestFit::pack(documents(), CONTENT, 8, &()).unwrap();
-        packed.save(&path).unwrap();
-        let opened = BestFit::open(&path, documents(), CONTENT, 8).unwrap().unwrap();
-        assert_eq!(rows(&opened), rows(&packed));
-        assert!(opened.get(opened.count(), &mut Vec::new()).is_err());
+        for expected in [Kept::Made, Kept::Read] {
+            let (index, kept) = open_or_pack(&path, CONTENT, 8);
+            assert_eq!((rows(&index), kept), (rows(&packed), expected));
+            assert!(index.get(index.count(), &mut Vec::new()).is_err());
+        }
     }
 
     #[test]
-    fn any_changed_byte_and_any_cut_is_noticed() {
+    fn any_changed_byte_and_any_cut_is_noticed_and_mended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.index");
-        BestFit::pack(documents(), CONTENT, 8, &()).unwrap().save(&path).unwrap();
+        let (index, _) = open_or_pack(&path, CONTENT, 8);
         let bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            std::fs::write(&path, &changed).unwrap();
-            let error = BestFit::open(&path, documents(), CONTENT, 8).unwrap_err().to_string();
-            assert!(error.contains("remove the file") && error.contains("x.index"), "{error}");
-            std::fs::write(&path, &bytes[..at]).unwrap();
-            assert!(BestFit::open(&path, documents(), CONTENT, 8).is_err());
+            for broken in [&changed[..], &bytes[..at]] {
+                // Another file: the map of the first one is still in use.
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(&path, broken).unwrap();
+                let (again, kept) = open_or_pack(&path, CONTENT, 8);
+                assert!(matches!(kept, Kept::Replaced(_)), "byte {at}");
+                assert_eq!(rows(&again), rows(&index));
+                assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            }
         }
-        std::fs::write(&path, &bytes).unwrap();
-        let error = BestFit::open(&path, documents(), OTHER, 8).unwrap_err().to_string();
-        assert!(error.contains("other content"), "{error}");
-        let error = BestFit::open(&path, documents(), CONTENT, 9).unwrap_err().to_string();
-        assert!(error.contains("max_length=8, not 9"), "{error}");
+    }
+
+    #[test]
+    fn an_index_of_something_else_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.index");
+        open_or_pack(&path, CONTENT, 8);
+        let (_, kept) = open_or_pack(&path, OTHER, 8);
+        assert_eq!(kept, Kept::Replaced("it belongs to a store of other content".into()));
+        let (_, kept) = open_or_pack(&path, OTHER, 9);
+        assert_eq!(kept, Kept::Replaced("it is for max_length=8, not 9".into()));
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_rows_are_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.index");
+        std::fs::create_dir(&path).unwrap();
+        let (index, kept) = open_or_pack(&path, CONTENT, 8);
+        assert!(matches!(kept, Kept::Unsaved(ref reason) if reason.contains("x.index")), "{kept:?}");
+        assert_eq!(rows(&index), rows(&BestFit::pack(documents(), CONTENT, 8, &()).unwrap()));
     }
 }

@@ -23,7 +23,7 @@ mod window;
 
 pub use batches::{Batches, Sections, Step};
 pub use best_fit::LONGEST_ROW;
-pub use best_fit_file::BestFit;
+pub use best_fit_file::{BestFit, Kept};
 pub use curriculum::{Curriculum, Part};
 pub use document_windows::DocumentWindows;
 pub use documents::{Documents, Piece, cut};
