@@ -310,6 +310,15 @@ def test_sample_shows_growing_windows_and_leaves_samples_out(run: Run, lorem: Pa
         assert run("sample", lorem, *wrong).exit_code == 2
 
 
+def test_sample_shows_rows_that_are_all_padding(run: Run, two: Path) -> None:
+    args = ["sample", two, "--packing", "best_fit", "--max-length", "0:2,1:1", "--windows", 9, "--origin"]
+    lines = run(*args).stdout.splitlines()
+    assert [line[:11] for line in lines[1:4:2]] == ["[a|b]   [b|", "[d]     [e]"]
+    assert lines[4:] == ["[·]     [·]", "3 of 3 windows, 1 or 2 tokens each, stride 2"]
+    padding = printed_json(run(*args, "--json"))["windows"][-1]
+    assert (padding["start"], padding["origin"], padding["num_targets"]) == (None, None, 0)
+
+
 def test_sample_shuffles_by_seed_and_says_where_a_window_begins(
     run: Run, gpt2_path: Path, verdict_path: Path
 ) -> None:

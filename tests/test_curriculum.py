@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import tokenmill as tm
 from reference import curriculum as slow
 from reference import permutation as slow_permutation
+from reference.store_writer import write_store
 from tokenmill.torch import TorchLoader
 
 #: 60 windows of 8 and 3 tokens left over. Each id is its place.
@@ -161,6 +163,58 @@ def test_places_are_explained() -> None:
     assert loader().ledger().learned == 480
 
 
+def store(path: Path, lengths: list[int]) -> tm.TokenStore:
+    """Documents of these lengths, whose ids count up."""
+    ids = iter(range(sum(lengths)))
+    documents = [([next(ids) for _ in range(length)], 0, i) for i, length in enumerate(lengths)]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    write_store(path, documents, vocab_size=1000, inputs=inputs, shard_tokens=20)
+    return tm.TokenStore.open(path)
+
+
+def test_packed_rows_are_cut_and_what_is_short_is_padded(tmp_path: Path) -> None:
+    packed = store(tmp_path / "x.tm", [6, 3, 11])  # rows of 8: 5 + 2 transitions; 8; the other 2
+    options: dict[str, Any] = {"packing": "best_fit", "shuffle": False, "batch_size": 1, "pad_id": 99}
+    batches = list(loader(packed, max_length={0: 4, 4: 8}, document_mask=True, **options))
+    assert [batch.input_ids.tolist() for batch in batches] == [
+        [[0, 1, 2, 3]],
+        [[4, 6, 7, 8]],
+        [[9, 10, 11, 12]],
+        [[13, 14, 15, 16]],
+        [[17, 18, 19, *[99] * 5]],
+    ]
+    assert batches[1].labels.tolist() == [[5, 7, 8, -100]]
+    assert batches[1].document_ids.tolist() == [[0, 1, 1, 1]]
+    assert batches[1].position_ids.tolist() == [[0, 0, 1, 2]]
+    # The last one cut, too: its second row is nothing but padding.
+    cut = loader(packed, max_length={0: 8, 2: 4}, document_mask=True, **options)
+    last = list(cut)[-1]
+    assert (last.input_ids == 99).all() and (last.labels == -100).all() and (last.document_ids == -1).all()
+    assert last.cu_seqlens.tolist() == [0, 4] and last.position_ids.tolist() == [[0] * 4]
+    padded = loader(
+        np.arange(10), max_length={0: 4, 2: 2}, tail="pad", pad_id=99, batch_size=1, shuffle=False
+    )
+    assert [batch.input_ids.tolist() for batch in padded][-2:] == [[[8, 9]], [[99, 99]]]
+    it = padded.explain(3, 0, 0)
+    assert (it.token, it.label, it.why_no_label) == (None, -100, "padding")
+
+
+def test_windows_of_any_stride_and_of_documents_are_cut(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_length": {0: 2, 4: 4}, "shuffle": False, "batch_size": 1}
+    strided = list(loader(np.arange(14), stride=3, **options))
+    assert [batch.input_ids.tolist()[0] for batch in strided] == [
+        [0, 1], [2, 3], [3, 4], [5, 6], [6, 7, 8, 9], [9, 10, 11, 12]
+    ]  # fmt: skip
+    within = store(tmp_path / "x.tm", [6, 3, 10])
+    shifted = list(loader(within, packing="document", tail="shift", **options))
+    assert [batch.input_ids.tolist()[0] for batch in shifted] == [
+        [0, 1], [2, 3], [1, 2], [3, 4], [9, 10, 11, 12], [13, 14, 15, 16], [14, 15, 16, 17]
+    ]  # fmt: skip
+    message = r'most rows would be nothing but padding; choose packing="best_fit".*longer than 4 tokens'
+    with pytest.raises(ValueError, match=message):
+        loader(within, packing="document", pad_id=0, **options)
+
+
 def test_tensors_come_in_each_length() -> None:
     assert rows(TorchLoader(loader())) == rows(loader())
 
@@ -198,9 +252,6 @@ def test_a_state_of_other_stages_is_refused() -> None:
         ),
         ({"max_length": {0: 2.5}}, TypeError, "max_length=2.5 is a float"),
         ({"max_length": {-1: 2}}, ValueError, "max_length=-1 is out of range"),
-        ({"packing": "document"}, ValueError, 'needs packing="concat", tail="drop" and no stride'),
-        ({"tail": "pad"}, ValueError, 'needs packing="concat", tail="drop" and no stride'),
-        ({"stride": 8}, ValueError, 'needs packing="concat", tail="drop" and no stride'),
         ({"batch_size": 30}, ValueError, "a stage of 24 windows is smaller than one global batch of 30"),
     ],
 )

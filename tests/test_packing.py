@@ -110,29 +110,9 @@ def test_batches_equal_the_slow_twin(
         assert batch.max_seqlen == max(np.diff(starts))
     if not mask:
         assert all(batch.position_ids is batch.cu_seqlens is batch.max_seqlen is None for batch in batches)
-    # Map-style, the same rows; and the ledger, by counting.
+    # Map-style, the same rows.
     by_number = Windows(store, **{k: v for k, v in options.items() if k not in ("document_mask", "dtype")})
     assert [item[1].tolist() for item in by_number] == [row.labels for row in expected]
-    check_ledger(loader(store, **options, batch_size=1).ledger(), lengths, packing, expected)
-
-
-def check_ledger(ledger: tm.Ledger, lengths: list[int], packing: str, expected: list[slow.Row]) -> None:
-    learned = [token for row in expected for token in row.label_tokens if token is not None]
-    masked = [token for row in expected for token in row.masked_tokens]
-    ends = slow.bounds(lengths)
-    openers = {start for start, end in ends if end > start} if packing != "concat" else {0}
-    never = set(range(sum(lengths))) - set(learned) - set(masked) - openers
-    assert (ledger.tokens, ledger.windows) == (sum(lengths), len(expected))
-    assert ledger.learned == len(set(learned))
-    assert ledger.masked == len(set(masked) - set(learned))
-    assert ledger.openers == len(openers)
-    assert ledger.dropped == len(never)
-    assert ledger.repeats == len(learned) - len(set(learned))
-    assert ledger.masked_places == len(masked)
-    assert ledger.padding == sum(len(row.labels) for row in expected) - len(learned) - len(masked)
-    assert ledger.tokens == ledger.learned + ledger.masked + ledger.openers + ledger.dropped
-    places = ledger.learned + ledger.repeats + ledger.masked_places + ledger.padding
-    assert places == ledger.windows * ledger.max_length
 
 
 @pytest.mark.parametrize("packing", ["document", "best_fit"])
@@ -296,13 +276,6 @@ def test_a_state_of_another_packing_is_refused(store: TokenStore) -> None:
 def test_masks_do_not_change_the_order_so_a_state_may_go_between_them(store: TokenStore) -> None:
     masked = loader(store, document_mask=True, boundary_labels="mask")
     masked.load_state_dict(loader(store).state_dict())
-
-
-def test_the_ledger_counts_windows_left_out(store: TokenStore) -> None:
-    assert loader(store, batch_size=3).ledger().left_out == 8 % 3
-    assert loader(store, batch_size=3, drop_last=False).ledger().left_out == 0
-    text = str(loader(store, max_length=9, boundary_labels="mask").ledger())
-    assert text.startswith("69 tokens: ") and "7 masked" in text
 
 
 @pytest.mark.parametrize("packing", PACKINGS)

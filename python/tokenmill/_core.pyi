@@ -251,9 +251,6 @@ def prepare(
 
 # sample.rs
 
-# tokens, windows, learned, masked, openers, dropped, repeats, masked places, padding
-_Ledger = tuple[int, int, int, int, int, int, int, int, int]
-
 @final
 class Plan:
     @staticmethod
@@ -276,7 +273,20 @@ class Plan:
     ) -> tuple[Plan, Literal["read", "made", "replaced", "unsaved"], str | None]: ...
     @property
     def num_windows(self) -> int: ...
-    def ledger(self, masked_at: Store | None = None) -> _Ledger: ...
+    def cut(self, parts: int) -> Plan: ...
+    def dropped_tokens(self) -> int: ...
+    # How many tokens are learned so many times; the other fields of tokenmill.Ledger
+    def ledger(
+        self,
+        *,
+        batches: Batches,
+        end: int,
+        source: int = 0,
+        mixture: Mixture | None = None,
+        curriculum: Curriculum | None = None,
+        cuts: list[int],
+        masked_at: Store | None = None,
+    ) -> tuple[dict[int, int], dict[str, int]]: ...
     def window(self, epoch: int, i: int) -> int: ...
     def windows(self, epoch: int, first: int, count: int) -> NDArray[np.uint64]: ...
     def at(self, samples: NDArray[np.uint64]) -> NDArray[np.uint64]: ...

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 _HAND = 4096
 
 
+def check_layout(layout: Layout) -> None:
+    """Refuses rows that cannot be cut."""
+    if layout.packing == "document" and layout.tail == "pad":
+        raise ValueError(
+            'max_length by stages cuts each window into equal rows, and with packing="document" most windows '
+            'are short, so that most rows would be nothing but padding; choose packing="best_fit", whose '
+            'rows are full, packing="concat", or tail="drop" or "shift", which leave out documents that are '
+            f"not longer than {layout.max_length} tokens"
+        )
+
+
 def stages_of(max_length: Mapping[Any, Any]) -> list[tuple[int, int]]:
     """(first sample, max_length) of each stage, checked.
 
@@ -48,18 +59,18 @@ class CurriculumOrder:
         self,
         inner: SingleOrder | MixtureOrder,
         stages: Sequence[tuple[int, int]],
-        layouts: Sequence[list[Layout]],
         *,
         epochs: int | None,
         shuffled: bool,
     ) -> None:
-        """`layouts` are those of each stage, in the order of the inner order's sources."""
         self.inner = inner
         self.layouts = inner.layouts
         self.starts: list[int] | None = [first for first, _ in stages]
-        self._stages, self._stage_layouts = list(stages), list(layouts)
+        self._stages = list(stages)
         greatest = inner.layouts[0].max_length
         self._cuts = [greatest // length for _, length in stages]
+        by_cut = {cut: [layout.cut(cut) for layout in inner.layouts] for cut in set(self._cuts)}
+        self._stage_layouts = [by_cut[cut] for cut in self._cuts]
         units = inner.num_samples
         if isinstance(inner, SingleOrder):
             units = None if epochs is None or units is None else units * epochs
@@ -76,6 +87,10 @@ class CurriculumOrder:
     def layouts_of(self, section: int) -> list[Layout]:
         """The layouts of a stage, one for each source."""
         return self._stage_layouts[section]
+
+    def counting(self) -> dict[str, Any]:
+        """What a ledger needs to know of the order."""
+        return self.inner.counting() | {"cuts": self._cuts, "curriculum": self._core}
 
     def draw(self, samples: NDArray[np.uint64]) -> Drawn:
         """The rows that samples of one stage are."""

@@ -103,7 +103,7 @@ def _place(
     layout: Layout, window: int, column: int
 ) -> tuple[int | None, int | None, Literal["padding", "last token", "boundary"] | None]:
     """(input token, label token, why there is no label) of a column."""
-    before = 0
+    before, last = 0, None
     for start, valid in layout.plan.parts(window):
         last = start + valid
         if column < before + valid:
@@ -115,6 +115,6 @@ def _place(
                     return token, None, "boundary"
             return token, token + 1, None
         before += valid
-    if column == before:
+    if column == before and last is not None:
         return last, None, "last token"
     return None, None, "padding"

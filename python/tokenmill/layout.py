@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tokenmill import _core
@@ -73,6 +73,10 @@ class Layout:
         """Whether each row is max_length + 1 tokens next to each other and nothing is marked."""
         full = self.tail != "pad" and self.packing != "best_fit"
         return full and not self.document_mask and self.boundary_labels == "keep"
+
+    def cut(self, parts: int) -> Layout:
+        """The rows of this layout, each cut into `parts` rows."""
+        return replace(self, plan=self.plan.cut(parts), max_length=self.max_length // parts)
 
     def describe(self) -> dict[str, Any]:
         """What decides which tokens are in which row, JSON-able."""

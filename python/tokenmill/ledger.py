@@ -1,76 +1,70 @@
-"""What becomes of every stored token and of every place of a batch in one epoch."""
+"""What becomes of every stored token, and of every place of the batches, counted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tokenmill.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """One epoch over one source, counted. Both sums hold:
+    """The batches of a loader, of all ranks together, counted for one source. Both sums hold:
 
-    - tokens = learned + masked + openers + dropped
-    - windows * max_length = learned + repeats + masked_places + padding
+    - tokens = learned + masked + openers + dropped + left_out
+    - places = learned + repeats + masked_places + padding
 
-    tokens: stored.
-    learned: tokens that are a label at least once.
-    masked: tokens that are a label only where boundary_labels="mask" takes it out.
-    openers: tokens that nothing comes before: the first of all, or with packing by documents of each
-        document.
-    dropped: tokens that no window has as a label (tail="drop", a stride above max_length, short documents).
-    windows, max_length: rows, and places of a row.
-    repeats: places whose label another place has, too (a stride below max_length, tail="shift").
-    masked_places: places whose label is masked at the beginning of a document.
-    padding: places without a label.
-    left_out: windows that drop_last leaves out, which windows they are differing from epoch to epoch under
-        shuffle. The sums count them as if they came.
+    `str(ledger)` is for people.
     """
 
     tokens: int
+    """Stored."""
     learned: int
+    """Tokens that are a label at least once."""
+    times: dict[int, int]
+    """How many tokens are a label so many times, from once on: {1: 900, 2: 100}."""
     masked: int
+    """Tokens that are a label only where boundary_labels="mask" takes it out."""
     openers: int
+    """Tokens that nothing comes before: the first of all, or with packing by documents of each document."""
     dropped: int
-    windows: int
-    max_length: int
+    """Tokens that no window has as a label: tail="drop", a stride above max_length, short documents."""
+    left_out: int
+    """Tokens that are labels only in rows which do not come: by drop_last, by skip, or not reached."""
+    overlapped: int
+    """Tokens that several windows of an epoch have as a label: a stride below max_length, tail="shift"."""
+    rows: int
+    """Rows of batches, of this source."""
+    places: int
+    """All columns of these rows."""
     repeats: int
+    """Places whose label another place has, too: windows overlap, or come again in another epoch."""
     masked_places: int
+    """Places whose label is masked at the beginning of a document."""
     padding: int
-    left_out: int = 0
+    """Places without a label."""
+    samples: int
+    """The samples that were gone through, of all sources."""
+    samples_skipped: int
+    """Of these, those that skip leaves out."""
+    samples_left_out: int
+    """Of these, those that drop_last leaves out; which windows they are differs from epoch to epoch."""
+
+    @property
+    def waste(self) -> float:
+        """The share of places that teach nothing: padding and masked labels."""
+        return (self.padding + self.masked_places) / self.places if self.places else 0.0
 
     def __str__(self) -> str:
-        places = self.windows * self.max_length
-        return "\n".join(
-            [
-                f"{self.tokens:,} tokens: {self.learned:,} learned, {self.masked:,} masked, "
-                f"{self.openers:,} with nothing before them, {self.dropped:,} dropped",
-                f"{places:,} places in {self.windows:,} windows: {self.learned:,} learned, "
-                f"{self.repeats:,} repeats, {self.masked_places:,} masked, {self.padding:,} padding",
-                f"{self.left_out:,} windows of each epoch left out by drop_last",
-            ]
-        )
-
-
-def count(layout: Layout, *, left_out: int = 0) -> Ledger:
-    """Count an epoch of a layout."""
-    masked_at = layout.source.core if layout.boundary_labels == "mask" else None
-    tokens, windows, learned, masked, openers, dropped, repeats, masked_places, padding = layout.plan.ledger(
-        masked_at
-    )
-    return Ledger(
-        tokens=tokens,
-        learned=learned,
-        masked=masked,
-        openers=openers,
-        dropped=dropped,
-        windows=windows,
-        max_length=layout.max_length,
-        repeats=repeats,
-        masked_places=masked_places,
-        padding=padding,
-        left_out=left_out,
-    )
+        lines = [
+            f"{self.tokens:,} tokens: {self.learned:,} learned, {self.masked:,} masked, "
+            f"{self.openers:,} with nothing before them, {self.dropped:,} dropped, "
+            f"{self.left_out:,} left out",
+            f"{self.places:,} places in {self.rows:,} rows: {self.learned:,} learned, "
+            f"{self.repeats:,} repeats, {self.masked_places:,} masked, {self.padding:,} padding "
+            f"({self.waste:.1%} teach nothing)",
+            f"{self.samples:,} samples: {self.samples_skipped:,} skipped, "
+            f"{self.samples_left_out:,} left out by drop_last",
+        ]
+        if list(self.times) not in ([], [1]):
+            times = ", ".join(f"{times} times: {tokens:,}" for times, tokens in self.times.items())
+            lines.insert(1, f"learned {times}")
+        return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tokenmill.curriculum import CurriculumOrder, stages_of
+from tokenmill.curriculum import CurriculumOrder, check_layout, stages_of
 from tokenmill.layout import Layout, make_layout
 from tokenmill.mixture import Mixture
 from tokenmill.order import MixtureOrder, Shuffle, SingleOrder, core_shuffle
@@ -34,26 +34,10 @@ def make_order(
     if not isinstance(max_length, Mapping):
         return _uniform(data, shuffle, seed, pad_id, options | {"max_length": max_length})
     stages = stages_of(max_length)
-    if (
-        options["packing"] != "concat"
-        or options["tail"] not in (None, "drop")
-        or options["stride"] is not None
-    ):
-        raise ValueError(
-            'max_length by stages cuts windows into rows; it needs packing="concat", tail="drop" and no '
-            "stride"
-        )
     greatest = max(length for _, length in stages)
     inner = _uniform(data, shuffle, seed, pad_id, options | {"max_length": greatest})
-    layouts = {
-        length: [
-            _layout(layout.source, layout.pad_id, options | {"max_length": length})
-            for layout in inner.layouts
-        ]
-        for _, length in stages
-    }
-    by_stage = [layouts[length] for _, length in stages]
-    return CurriculumOrder(inner, stages, by_stage, epochs=epochs, shuffled=shuffle is not False)
+    check_layout(inner.layouts[0])
+    return CurriculumOrder(inner, stages, epochs=epochs, shuffled=shuffle is not False)
 
 
 def _uniform(

@@ -56,6 +56,10 @@ class SingleOrder:
         """The layouts of an epoch."""
         return self.layouts
 
+    def counting(self) -> dict[str, Any]:
+        """What a ledger needs to know of the order."""
+        return {"cuts": [1]}
+
     def draw(self, samples: NDArray[np.uint64]) -> Drawn:
         """The rows that samples are."""
         return Drawn(self.layouts[0].plan.at(samples))
@@ -115,6 +119,10 @@ class MixtureOrder:
     def layouts_of(self, section: int) -> list[Layout]:
         """One for each source."""
         return self.layouts
+
+    def counting(self) -> dict[str, Any]:
+        """What a ledger needs to know of the order."""
+        return {"cuts": [1], "mixture": self._core}
 
     def draw(self, samples: NDArray[np.uint64]) -> Drawn:
         """The rows that samples are."""

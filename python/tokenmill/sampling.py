@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokenmill.layout import BoundaryLabels, Packing, Tail, gather, make_layout
-from tokenmill.ledger import count
 from tokenmill.tokens import as_integer, as_tokens
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Windows:
     @property
     def dropped_tokens(self) -> int:
         """How many tokens are never a label. The first, which nothing comes before, is not counted."""
-        return count(self.layout).dropped
+        return self.layout.plan.dropped_tokens()
 
     def _number(self, index: int) -> int:
         if isinstance(index, slice):

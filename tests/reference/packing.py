@@ -63,6 +63,20 @@ def best_fit(lengths: Sequence[int], length: int) -> list[list[Window]]:
     return sorted(sorted(row) for row in packed)
 
 
+def cut(row: Sequence[Window], first: int, end: int) -> list[Window]:
+    """What lies in the places from `first` to `end` of a row.
+
+    >>> cut([(100, 3), (40, 1), (7, 6)], 2, 8)
+    [(102, 1), (40, 1), (7, 4)]
+    """
+    places = [(start, i) for start, valid in row for i in range(valid)][first:end]
+    starts = dict.fromkeys(start for start, _ in places)
+    return [
+        (start + min(i for s, i in places if s == start), sum(s == start for s, _ in places))
+        for start in starts
+    ]
+
+
 @dataclass
 class Row:
     """One row of a batch, as lists, and the token that each label is (None: no label, or masked)."""
@@ -100,7 +114,7 @@ def render(
             out.document_ids.append(number)
             out.label_tokens.append(None if crosses and mask else token + 1)
             out.masked_tokens += [token + 1] if crosses and mask else []
-    if len(out.input_ids) < length:  # the last label is an input, too, where there is room
+    if row and len(out.input_ids) < length:  # the last label is an input, too, where there is room
         out.input_ids.append(tokens[start + valid])
         out.position_ids.append(position + 1)
         out.document_ids.append(number)

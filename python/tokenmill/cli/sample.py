@@ -34,7 +34,7 @@ class Row:
     epoch: int
     batch: int
     window: int
-    start: int
+    start: int | None
     num_targets: int
     input_ids: list[int]
     labels: list[int]
@@ -206,7 +206,7 @@ def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterato
             strict=True,
         ):
             parts = layout.plan.parts(number)
-            start = parts[0][0]
+            start = parts[0][0] if parts else None  # cut from the padding of a longer window
             yield Row(
                 epoch=batch.epoch,
                 batch=batch.step,
@@ -221,7 +221,7 @@ def draw(store: TokenStore, loader: DataLoader, *, with_origin: bool) -> Iterato
                     for token, document in zip(input_ids, document_ids, strict=True)
                 ],
                 targets=[None if token < 0 else token_text(store.tokenizer, token) for token in labels],
-                origin=asdict(store.origin(start)) if with_origin else None,
+                origin=asdict(store.origin(start)) if with_origin and start is not None else None,
             )
 
 

@@ -9,7 +9,7 @@ use tokenmill::sample as core;
 
 /// See `tokenmill::sample::Curriculum`.
 #[pyclass(frozen, module = "tokenmill._core")]
-pub struct Curriculum(core::Curriculum);
+pub struct Curriculum(pub core::Curriculum);
 
 #[pymethods]
 impl Curriculum {

@@ -12,7 +12,7 @@ type Samples<'py> = (Bound<'py, PyArray1<u32>>, Numbers<'py>, Numbers<'py>);
 
 /// See `tokenmill::sample::Mixture`.
 #[pyclass(frozen, module = "tokenmill._core")]
-pub struct Mixture(core::Mixture);
+pub struct Mixture(pub core::Mixture);
 
 #[pymethods]
 impl Mixture {

@@ -1,19 +1,23 @@
 //! `Plan` and `Batches`: the order of samples.
 
 use super::contiguous;
+use super::curriculum::Curriculum;
+use super::mixture::Mixture;
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::store::Store;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::sample::{self as core, BestFit, DocumentWindows, Documents, Kept, Layout, Sections};
+use tokenmill::sample::{self as core, BestFit, Comings, DocumentWindows, Documents, Kept, Layout, Order, Sections};
 
 pub type Numbers<'py> = Bound<'py, PyArray1<u64>>;
 
-/// (tokens, windows, learned, masked, openers, dropped, repeats, masked places, padding)
-type Ledger = (u64, u64, u64, u64, u64, u64, u128, u128, u128);
+/// How many tokens are learned so many times, and the other numbers by name.
+type Counted<'py> = (BTreeMap<u64, u64>, Bound<'py, PyDict>);
 
 /// The order of windows: see `tokenmill::sample::Plan`.
 #[pyclass(frozen, module = "tokenmill._core")]
@@ -85,13 +89,63 @@ impl Plan {
         self.0.layout.count()
     }
 
-    /// Counts an epoch; labels that begin a document are masked where a store is given.
-    #[pyo3(signature = (masked_at=None))]
-    fn ledger(&self, py: Python<'_>, masked_at: Option<&Bound<'_, Store>>) -> Result<Ledger, CoreError> {
+    /// The plan of rows that these are cut into, so many each.
+    fn cut(&self, parts: u64) -> Result<Self, CoreError> {
+        let plan = self.0.clone();
+        Ok(Plan(core::Plan { layout: plan.layout.cut(parts)?, ..plan }))
+    }
+
+    /// How many tokens are a label of no window.
+    fn dropped_tokens(&self, py: Python<'_>) -> Result<u64, CoreError> {
+        Ok(py.detach(|| self.0.layout.dropped_tokens())?)
+    }
+
+    /// Counts the batches of the samples before `end`. Labels that begin a document are masked where a store is given.
+    #[pyo3(signature = (*, batches, end, source=0, mixture=None, curriculum=None, cuts, masked_at=None))]
+    #[expect(clippy::too_many_arguments, reason = "all that decides what comes; Python's names are the documentation")]
+    fn ledger<'py>(
+        &self,
+        py: Python<'py>,
+        batches: &Bound<'py, Batches>,
+        end: u64,
+        source: usize,
+        mixture: Option<&Bound<'py, Mixture>>,
+        curriculum: Option<&Bound<'py, Curriculum>>,
+        cuts: Vec<u64>,
+        masked_at: Option<&Bound<'py, Store>>,
+    ) -> PyResult<Counted<'py>> {
         let store = masked_at.map(|store| Arc::clone(store.get().inner()));
-        let l = py.detach(|| self.0.layout.ledger(store.as_deref().map(|store| store as &dyn Documents)))?;
-        let tokens = (l.tokens, l.windows, l.learned, l.masked, l.openers, l.dropped);
-        Ok((tokens.0, tokens.1, tokens.2, tokens.3, tokens.4, tokens.5, l.repeats, l.masked_places, l.padding))
+        let (batches, curriculum) = (&batches.get().0, curriculum.map(|curriculum| &curriculum.get().0));
+        let order = mixture.map_or(Order::Plan(&self.0), |mixture| Order::Mixture(&mixture.get().0, source));
+        let counted = py.detach(|| {
+            let kept = batches.samples(end);
+            let documents = store.as_deref().map(|store| store as &dyn Documents);
+            let comings = Comings::new(order, curriculum, &kept);
+            let ledger = self.0.layout.ledger(&comings, &cuts, documents, &PyMonitor::new(None))?;
+            Ok::<_, CoreError>((ledger, kept.iter().map(|samples| samples.end - samples.start).sum::<u64>()))
+        });
+        let (ledger, in_batches) = counted?;
+        let numbers = PyDict::new(py);
+        for (name, number) in [
+            ("tokens", ledger.tokens.into()),
+            ("learned", ledger.learned().into()),
+            ("masked", ledger.masked.into()),
+            ("openers", ledger.openers.into()),
+            ("dropped", ledger.dropped.into()),
+            ("left_out", ledger.left_out.into()),
+            ("overlapped", ledger.overlapped.into()),
+            ("rows", ledger.rows.into()),
+            ("places", ledger.places),
+            ("repeats", ledger.repeats()),
+            ("masked_places", ledger.masked_places),
+            ("padding", ledger.padding()),
+            ("samples", end.into()),
+            ("samples_skipped", batches.skipped(end).into()),
+            ("samples_left_out", (end - batches.skipped(end) - in_batches).into()),
+        ] {
+            numbers.set_item(name, number)?;
+        }
+        Ok((ledger.times, numbers))
     }
 
     fn window(&self, epoch: u64, i: u64) -> Result<u64, CoreError> {

@@ -23,7 +23,7 @@ pub struct Source<'a> {
     pub documents: Option<&'a dyn Documents>,
 }
 
-/// What each row holds: windows of one source, from left to right.
+/// What each row holds: windows of one source, from left to right; none where it is padding.
 #[derive(Debug, Default)]
 pub struct Rows {
     /// The windows of all rows.
@@ -228,14 +228,17 @@ impl<T: Id> Row<'_, T> {
             segments.copy(window.start.saturating_add(1), &mut self.labels[at..end])?;
             at = end;
         }
-        if let (Some(window), true) = (windows.last(), at < self.labels.len()) {
+        if at < self.labels.len() {
             let pad = pad.ok_or_else(|| {
-                Error::value(format!("the window at token {} is shorter than max_length: give pad_id", window.start))
+                let start = windows.last().map_or(0, |window| window.start);
+                Error::value(format!("the window at token {start} is shorter than max_length: give pad_id"))
             })?;
             self.labels[at..].fill(IGNORED.into());
-            // There is room for the last target as an input, which has no target of its own.
-            segments.copy(window.start.saturating_add(window.valid), &mut self.input_ids[at..=at])?;
-            at += 1;
+            if let Some(window) = windows.last() {
+                // There is room for the last target as an input, which has no target of its own.
+                segments.copy(window.start.saturating_add(window.valid), &mut self.input_ids[at..=at])?;
+                at += 1;
+            }
             self.input_ids[at..].fill(pad);
         }
         Ok(at)
@@ -307,6 +310,27 @@ mod tests {
         assert_eq!(columns[2], [0, 1, 0, 1, 0, 1, 2, 3, 0, 1, 2, 0]);
         assert_eq!(columns[3], [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, -1]);
         assert_eq!(sequences, Sequences { starts: vec![0, 2, 4, 8, 11, 12], longest: 4 });
+    }
+
+    #[test]
+    fn a_row_without_windows_is_padding() {
+        let segments = Segments::new(vec![Tokens::U16(&[1, 2, 3])]).unwrap();
+        let rows = Rows { windows: vec![Window { start: 0, valid: 2 }], rows: vec![(0, 0..0), (0, 0..1)] };
+        let (mut inputs, mut labels, mut positions, mut documents) = ([-7i64; 8], [-7i64; 8], [-7i64; 8], [-7i32; 8]);
+        let mut buffers = Columns {
+            input_ids: &mut inputs,
+            labels: &mut labels,
+            position_ids: Some(&mut positions),
+            document_ids: Some(&mut documents),
+        };
+        let ends = vec![3u64];
+        let source = Source { segments, documents: Some(&ends) };
+        let sequences = gather_columns(&[source], &rows, STYLE, &mut buffers).unwrap().unwrap();
+        assert_eq!(inputs, [99, 99, 99, 99, 1, 2, 3, 99]);
+        assert_eq!(labels, [-100, -100, -100, -100, 2, 3, -100, -100]);
+        assert_eq!(positions, [0, 0, 0, 0, 0, 1, 2, 0]);
+        assert_eq!(documents, [-1, -1, -1, -1, 0, 0, 0, -1]);
+        assert_eq!(sequences, Sequences { starts: vec![0, 4, 7, 8], longest: 4 });
     }
 
     #[test]

@@ -194,6 +194,33 @@ impl Batches {
         }
     }
 
+    /// The samples before `end` that are in some batch, in order.
+    pub fn samples(&self, end: u64) -> Vec<Range<u64>> {
+        if !self.drop_last {
+            return self.skipped.ranges_of(&(0..self.skipped.rank(end)));
+        }
+        let mut found: Vec<Range<u64>> = Vec::new();
+        let sections = (0..).map_while(|number| self.sections.get(number)).take_while(|section| section.start < end);
+        for section in sections {
+            let first = self.skipped.rank(section.start);
+            let kept = self.skipped.kept(&section);
+            for range in self.skipped.ranges_of(&(first..first + kept / self.global * self.global)) {
+                let range = range.start..range.end.min(end);
+                match found.last_mut() {
+                    Some(last) if last.end == range.start => last.end = range.end,
+                    _ if range.is_empty() => {}
+                    _ => found.push(range),
+                }
+            }
+        }
+        found
+    }
+
+    /// How many samples before `end` are skipped.
+    pub fn skipped(&self, end: u64) -> u64 {
+        end - self.skipped.rank(end)
+    }
+
     /// Where the batch `number`, counted from the beginning of the sequence, starts, if all are of this size.
     pub fn find(&self, number: u64) -> Option<u64> {
         let (mut low, mut high) = match &self.sections {
@@ -330,6 +357,12 @@ mod tests {
             position = step.after;
         }
         assert_eq!(found, expected);
+        for until in [0, end / 3, end] {
+            let samples: Vec<u64> = batches.samples(until).into_iter().flatten().collect();
+            assert!(samples.iter().eq(found.iter().flatten().filter(|&&sample| sample < until)));
+            let skipped = batches.skipped.ranges.iter().map(|range| range.end.min(until).saturating_sub(range.start));
+            assert_eq!(batches.skipped(until), skipped.sum::<u64>());
+        }
         let steps: Vec<u64> = (0..end).map_while(|n| batches.sections.get(n).map(|_| batches.steps(n))).collect();
         for section in 0..steps.len().min(9) {
             assert_eq!(batches.steps_before(section as u64), steps[..section].iter().sum::<u64>());

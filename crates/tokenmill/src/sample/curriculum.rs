@@ -67,13 +67,17 @@ impl Curriculum {
         self.end
     }
 
+    /// Which stage a sample is in.
+    pub fn stage(&self, sample: u64) -> usize {
+        self.stages.partition_point(|stage| stage.first <= sample).saturating_sub(1)
+    }
+
     /// What a sample is.
     ///
     /// # Errors
     /// It is past the end.
     pub fn part(&self, sample: u64) -> Result<Part> {
-        let stage = self.stages[..self.stages.partition_point(|stage| stage.first <= sample)].last();
-        let Some(stage) = stage.filter(|_| sample < self.end) else {
+        let Some(stage) = self.stages.get(self.stage(sample)).filter(|_| sample < self.end) else {
             return Err(Error::value(format!("sample {sample} does not exist; there are {}", self.end)));
         };
         let hand = (sample - stage.first) / stage.cut / self.hand * self.hand;

@@ -95,6 +95,14 @@ impl DocumentWindows {
         Err(Error::value(format!("window {i} does not exist; there are {}, counted from 0", self.count())))
     }
 
+    /// How many tokens no window has as a target, the first of each document aside.
+    ///
+    /// # Errors
+    /// The data is damaged.
+    pub fn dropped_tokens(&self) -> Result<u64> {
+        (0..self.documents.count()).map(|document| Ok(self.of_document(document)?.1.dropped_tokens())).sum()
+    }
+
     /// Targets of a full window.
     pub fn max_length(&self) -> u64 {
         self.max_length

@@ -132,9 +132,23 @@ impl Mixture {
 
     /// How many of the samples before `sample` each source has.
     pub fn taken(&self, sample: u64) -> Vec<u64> {
+        (0..self.rows.len()).map(|source| self.taken_by(source, sample)).collect()
+    }
+
+    /// How many of the samples before `sample` source `source` has.
+    pub(super) fn taken_by(&self, source: usize, sample: u64) -> u64 {
         let sample = sample.min(self.count().unwrap_or(END));
-        let stage = self.stage(sample);
-        (0..self.rows.len()).map(|source| stage.map_or(0, |stage| stage.taken(source, sample - stage.first))).collect()
+        self.stage(sample).map_or(0, |stage| stage.taken(source, sample - stage.first))
+    }
+
+    /// Rows of an epoch of a source.
+    pub(super) fn rows(&self, source: usize) -> u64 {
+        self.rows[source]
+    }
+
+    /// The order of an epoch of a source.
+    pub(super) fn order(&self, source: usize, epoch: u64) -> EpochOrder {
+        EpochOrder::new(self.shuffle, self.rows[source], self.stride, self.seed, epoch, source as u64)
     }
 
     /// The rows of sources that samples are.
@@ -151,9 +165,7 @@ impl Mixture {
             })?;
             let (source, index) = stage.draw(sample - stage.first);
             let (epoch, row) = (index / self.rows[source], index % self.rows[source]);
-            let order = orders.entry((source, epoch)).or_insert_with(|| {
-                EpochOrder::new(self.shuffle, self.rows[source], self.stride, self.seed, epoch, source as u64)
-            });
+            let order = orders.entry((source, epoch)).or_insert_with(|| self.order(source, epoch));
             Ok(Sample { source, epoch, window: order.index(row) })
         };
         samples.iter().map(row).collect()

@@ -10,6 +10,7 @@
 mod batches;
 mod best_fit;
 mod best_fit_file;
+mod comings;
 mod curriculum;
 mod document_windows;
 mod documents;
@@ -24,6 +25,7 @@ mod window;
 pub use batches::{Batches, Sections, Step};
 pub use best_fit::LONGEST_ROW;
 pub use best_fit_file::{BestFit, Kept};
+pub use comings::{Comings, Order};
 pub use curriculum::{Curriculum, Part};
 pub use document_windows::DocumentWindows;
 pub use documents::{Documents, Piece, cut};

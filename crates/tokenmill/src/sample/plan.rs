@@ -64,7 +64,8 @@ impl Plan {
         Ok(self.order(epoch).index(i))
     }
 
-    fn order(&self, epoch: u64) -> EpochOrder {
+    /// The order of an epoch.
+    pub(super) fn order(&self, epoch: u64) -> EpochOrder {
         EpochOrder::new(self.shuffle, self.layout.count(), self.layout.stride(), self.seed, epoch, 0)
     }
 }

@@ -155,19 +155,6 @@ impl Windows {
         self.num_tokens.saturating_sub(1) - full_targets - tail_targets
     }
 
-    /// Targets of all windows together.
-    pub fn targets(&self) -> u128 {
-        u128::from(self.full) * u128::from(self.max_length) + self.last.map_or(0, |last| u128::from(last.valid))
-    }
-
-    /// How many windows have `token` as a target.
-    pub fn times_a_target(&self, token: u64) -> u64 {
-        let first = token.saturating_sub(self.max_length).div_ceil(self.stride);
-        let end = token.div_ceil(self.stride).min(self.full);
-        let last = self.last.is_some_and(|last| last.start < token && token <= last.start + last.valid);
-        end.saturating_sub(first) + u64::from(last)
-    }
-
     /// Tokens there are.
     pub fn num_tokens(&self) -> u64 {
         self.num_tokens
