@@ -22,6 +22,8 @@ pub mod fs;
 pub mod gather;
 mod heap;
 mod hex;
+mod huge_pages;
+mod in_order;
 pub mod monitor;
 mod prefetch;
 pub mod sample;

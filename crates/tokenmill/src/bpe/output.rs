@@ -1,7 +1,7 @@
 //! Where ids go: a list of 32-bit ids, one of 16-bit ids, or only a number.
 
 use crate::error::{Error, Result};
-use rayon::prelude::*;
+use crate::huge_pages;
 
 /// Takes ids in order.
 pub trait Output: Default + Send {
@@ -23,9 +23,8 @@ pub trait Output: Default + Send {
     /// How many ids it has taken.
     fn count(&self) -> usize;
 
-    /// Appends all that `parts` have taken, in order. With copies to make, it makes them on all threads of the pool
-    /// that it is called in.
-    fn push_parts(&mut self, parts: Vec<Self>);
+    /// Moves all that `other` has taken behind what this one has.
+    fn append(&mut self, other: &mut Self);
 
     /// Room for some ids, which are the output's when it is dropped.
     type Room<'a>: Room
@@ -36,9 +35,7 @@ pub trait Output: Default + Send {
     fn room(&mut self, ids: usize) -> Self::Room<'_>;
 
     /// Allocates for that many ids more.
-    fn make_room(&mut self, ids: usize) {
-        drop(self.room(ids));
-    }
+    fn make_room(&mut self, ids: usize);
 
     /// Appends ids.
     fn push_all(&mut self, ids: &[u32]);
@@ -139,8 +136,13 @@ impl Output for Vec<u32> {
         self.len()
     }
 
-    fn push_parts(&mut self, parts: Vec<Self>) {
-        append(self, parts);
+    fn append(&mut self, other: &mut Self) {
+        Vec::append(self, other);
+    }
+
+    fn make_room(&mut self, ids: usize) {
+        self.reserve(ids);
+        huge_pages::ask(self.spare_capacity_mut());
     }
 
     type Room<'a> = VecRoom<'a, u32>;
@@ -165,8 +167,13 @@ impl Output for Vec<u16> {
         self.len()
     }
 
-    fn push_parts(&mut self, parts: Vec<Self>) {
-        append(self, parts);
+    fn append(&mut self, other: &mut Self) {
+        Vec::append(self, other);
+    }
+
+    fn make_room(&mut self, ids: usize) {
+        self.reserve(ids);
+        huge_pages::ask(self.spare_capacity_mut());
     }
 
     type Room<'a> = VecRoom<'a, u16>;
@@ -195,9 +202,11 @@ impl Output for Count {
         self.0
     }
 
-    fn push_parts(&mut self, parts: Vec<Self>) {
-        self.0 += parts.iter().map(|part| part.0).sum::<usize>();
+    fn append(&mut self, other: &mut Self) {
+        self.0 += std::mem::take(&mut other.0);
     }
+
+    fn make_room(&mut self, _: usize) {}
 
     type Room<'a> = &'a mut Count;
 
@@ -219,31 +228,6 @@ impl Room for &mut Count {
     }
 }
 
-/// One allocation, then every part is copied to its place and freed by some thread: first touching so many pages takes
-/// longer than the copying.
-fn append<T: Copy + Send + Sync>(ids: &mut Vec<T>, mut parts: Vec<Vec<T>>) {
-    if ids.is_empty() && parts.len() == 1 {
-        *ids = parts.swap_remove(0);
-        return;
-    }
-    let length = ids.len();
-    let total: usize = parts.iter().map(Vec::len).sum();
-    ids.reserve(total);
-    let mut room = &mut ids.spare_capacity_mut()[..total];
-    let mut copies = Vec::with_capacity(parts.len());
-    for part in parts {
-        let (place, rest) = std::mem::take(&mut room).split_at_mut(part.len());
-        copies.push((place, part));
-        room = rest;
-    }
-    copies.into_par_iter().for_each(|(place, part)| {
-        // SAFETY: the place has the length of the part, and they cannot overlap: one is borrowed mutably.
-        unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), place.as_mut_ptr().cast::<T>(), part.len()) };
-    });
-    // SAFETY: the places are side by side and cover the `total` elements behind the length; all have been written.
-    unsafe { ids.set_len(length + total) };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +247,12 @@ mod tests {
 
     fn joined<O: Output>(parts: &[Groups]) -> O {
         let mut out = filled::<O>(&parts[0]);
-        out.push_parts(parts[1..].iter().map(filled::<O>).collect());
+        for part in &parts[1..] {
+            let mut part = filled::<O>(part);
+            out.make_room(part.count() / 2);
+            out.append(&mut part);
+            assert_eq!(part.count(), 0);
+        }
         out
     }
 

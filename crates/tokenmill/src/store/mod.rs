@@ -33,7 +33,6 @@ mod disk;
 mod faults;
 #[cfg(test)]
 mod faults_tests;
-mod in_order;
 mod kept;
 mod manifest;
 mod plan;

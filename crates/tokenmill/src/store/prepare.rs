@@ -9,7 +9,6 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
-use super::in_order::{Flow, InOrder};
 use super::quarantine::Quarantine;
 use super::select::{Action, Item, Parsed, Selection};
 use super::split::Splitter;
@@ -19,6 +18,7 @@ use crate::bpe::Output;
 use crate::documents::{Block, BlockSource, Layout, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::formats::tokenizer_json;
+use crate::in_order::{Flow, InOrder};
 use crate::monitor::{Monitor, Progress};
 use crate::special::Allowed;
 use crate::threads;

@@ -3,12 +3,14 @@
 use super::{Model, Tokenizer};
 use crate::bpe::Output;
 use crate::error::{Error, Result};
+use crate::in_order::InOrder;
 use crate::monitor::{Monitor, Progress};
 use crate::special::{Allowed, Matcher, Part};
 use crate::threads;
 use rayon::ThreadPool;
-use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Below this many bytes in all, handing work to threads costs more than it saves.
 const PARALLEL_BYTES: usize = 64 << 10;
@@ -66,6 +68,23 @@ enum Task {
 struct Done<O> {
     ids: O,
     ends: Vec<usize>,
+}
+
+/// Where the results of all tasks go.
+struct All<'a, O> {
+    ids: &'a mut O,
+    offsets: &'a mut Offsets,
+    /// The first, which ends the work.
+    error: Option<Error>,
+}
+
+impl<O: Output> All<'_, O> {
+    /// Moves what a task has come to behind what is there.
+    fn take(&mut self, done: &mut Done<O>) {
+        let before = self.ids.count();
+        done.ends.drain(..).for_each(|end| self.offsets.push(before + end));
+        self.ids.append(&mut done.ids);
+    }
 }
 
 /// Texts on their way to ids.
@@ -222,6 +241,7 @@ impl Job<'_> {
         let threads = pool.current_num_threads();
         let goal = (bytes / (threads * TASKS_PER_THREAD)).clamp(TASK_BYTES.start, TASK_BYTES.end);
         let tasks = self.plan(goal)?;
+        ids.make_room(room_for(self.texts.iter().map(|text| text.len())));
         if threads == 1 {
             self.run_here(&tasks, ids, &mut offsets, monitor)?;
         } else {
@@ -245,7 +265,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Each task into memory of its own; then all are moved to where they belong.
+    /// Each task into memory of its own, from which the ids are moved to where they belong as soon as all before them are
+    /// there. That memory is used again: what is touched for the first time costs as much as encoding.
     fn run_on<O: Output>(
         &self,
         pool: &ThreadPool,
@@ -254,26 +275,40 @@ impl Job<'_> {
         offsets: &mut Offsets,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let mut parts = Vec::with_capacity(tasks.len());
-        let mut before = ids.count();
-        for group in tasks.chunks(TASKS_PER_TICK * pool.current_num_threads()) {
-            let encode = |task: &Task| -> Result<Done<O>> {
-                let mut done = Done { ids: O::default(), ends: Vec::new() };
-                self.encode_task(task, &mut done.ids, |end| done.ends.push(end))?;
-                Ok(done)
-            };
-            // Not into one Result: that would be the error of whichever thread failed first.
-            let done: Vec<Result<Done<O>>> = pool.install(|| group.par_iter().with_max_len(1).map(encode).collect());
-            for done in done {
-                let Done { ids, ends } = done?;
-                ends.into_iter().for_each(|end| offsets.push(before + end));
-                before += ids.count();
-                parts.push(ids);
+        let all = InOrder::new(All { ids, offsets, error: None });
+        let (failed, spare) = (AtomicBool::new(false), Mutex::new(Vec::<Done<O>>::new()));
+        let numbered: Vec<(usize, &Task)> = tasks.iter().enumerate().collect();
+        for group in numbered.chunks(TASKS_PER_TICK * pool.current_num_threads()) {
+            pool.scope_fifo(|scope| {
+                for &(number, task) in group {
+                    let (all, failed, spare) = (&all, &failed, &spare);
+                    scope.spawn_fifo(move |_| {
+                        if failed.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let mut done = lock(spare).pop().unwrap_or_default();
+                        let encoded = self.encode_task(task, &mut done.ids, |end| done.ends.push(end));
+                        all.put(number, encoded.map(|()| done), |all, _, done| match done {
+                            Ok(mut done) => {
+                                all.take(&mut done);
+                                lock(spare).push(done);
+                            }
+                            // Told in order: the first of the texts, whichever thread failed first.
+                            Err(error) => {
+                                all.error.get_or_insert(error);
+                                failed.store(true, Ordering::Relaxed);
+                            }
+                        });
+                    });
+                }
+            });
+            if failed.load(Ordering::Relaxed) {
+                break;
             }
-            monitor.tick(progress(parts.len(), tasks.len()))?;
+            let done = group.last().map_or(0, |(number, _)| number + 1);
+            monitor.tick(progress(done, tasks.len()))?;
         }
-        pool.install(|| ids.push_parts(parts));
-        Ok(())
+        all.into_taker().and_then(|all| all.error).map_or(Ok(()), Err)
     }
 
     /// Cuts the texts into tasks of about `goal` bytes.
@@ -388,6 +423,10 @@ impl Offsets {
     fn push(&mut self, end: usize) {
         self.0.push(i64::try_from(end).unwrap_or(i64::MAX));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn progress(done: usize, total: usize) -> Progress {

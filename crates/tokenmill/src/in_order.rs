@@ -12,7 +12,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Results by number, and what takes them in the order of the numbers: 0, 1, 2 ...
-pub(super) struct InOrder<S, T> {
+pub(crate) struct InOrder<S, T> {
     state: Mutex<State<S, T>>,
 }
 
@@ -24,12 +24,12 @@ struct State<S, T> {
 }
 
 impl<S, T> InOrder<S, T> {
-    pub(super) fn new(taker: S) -> InOrder<S, T> {
+    pub(crate) fn new(taker: S) -> InOrder<S, T> {
         InOrder { state: Mutex::new(State { next: 0, waiting: BTreeMap::new(), taker: Some(taker) }) }
     }
 
     /// Leaves result `number`. `take` is called with each result whose turn it is, by one thread at a time.
-    pub(super) fn put(&self, number: usize, result: T, mut take: impl FnMut(&mut S, usize, T)) {
+    pub(crate) fn put(&self, number: usize, result: T, mut take: impl FnMut(&mut S, usize, T)) {
         let mut state = self.lock();
         state.waiting.insert(number, result);
         // Whoever has it looks again before he puts it back.
@@ -46,7 +46,7 @@ impl<S, T> InOrder<S, T> {
     }
 
     /// What took the results; `None` after a panic in it.
-    pub(super) fn into_taker(self) -> Option<S> {
+    pub(crate) fn into_taker(self) -> Option<S> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).taker
     }
 
@@ -57,7 +57,7 @@ impl<S, T> InOrder<S, T> {
 
 /// How much is under way, and whether it has failed.
 #[derive(Default)]
-pub(super) struct Flow {
+pub(crate) struct Flow {
     state: Mutex<FlowState>,
     changed: Condvar,
 }
@@ -71,18 +71,18 @@ struct FlowState {
 
 impl Flow {
     /// Something of this weight is under way from now on.
-    pub(super) fn enter(&self, weight: usize) {
+    pub(crate) fn enter(&self, weight: usize) {
         self.lock().weight += weight;
     }
 
     /// It is done.
-    pub(super) fn leave(&self, weight: usize) {
+    pub(crate) fn leave(&self, weight: usize) {
         self.lock().weight -= weight;
         self.changed.notify_all();
     }
 
     /// Ends it all: with this error, if it is the first.
-    pub(super) fn fail(&self, error: Error) {
+    pub(crate) fn fail(&self, error: Error) {
         let mut state = self.lock();
         if !state.stopped {
             state.error = Some(error);
@@ -92,22 +92,22 @@ impl Flow {
     }
 
     /// Ends it all: nobody wants the result any more.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.lock().stopped
     }
 
     /// The error that ended it, if one has; for one caller.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.lock().error.take().map_or(Ok(()), Err)
     }
 
     /// Waits until at most `weight` is under way or it was ended, calling `idle` every `PATIENCE`.
-    pub(super) fn wait_for(&self, weight: usize, idle: &dyn Fn() -> Result<()>) -> Result<()> {
+    pub(crate) fn wait_for(&self, weight: usize, idle: &dyn Fn() -> Result<()>) -> Result<()> {
         let mut state = self.lock();
         while state.weight > weight && !state.stopped {
             let (guard, timeout) = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +123,7 @@ impl Flow {
     }
 
     /// Does a part of the work unless it was ended; a panic in it ends it, so that nobody waits for its result.
-    pub(super) fn run(&self, work: impl FnOnce()) {
+    pub(crate) fn run(&self, work: impl FnOnce()) {
         struct OnPanic<'a>(&'a Flow);
         impl Drop for OnPanic<'_> {
             fn drop(&mut self) {
