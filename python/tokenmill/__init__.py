@@ -20,7 +20,9 @@ from tokenmill.explain import Explanation
 from tokenmill.ledger import Ledger
 from tokenmill.loader import Batch, DataLoader
 from tokenmill.mixture import Mixture
+from tokenmill.place import Place
 from tokenmill.prepare import prepare
+from tokenmill.repair import Repair, repair
 from tokenmill.report import report_tokenizer
 from tokenmill.sampling import Windows
 from tokenmill.store import Origin, Report, TokenStore
@@ -41,6 +43,8 @@ __all__ = [
     "Ledger",
     "Mixture",
     "Origin",
+    "Place",
+    "Repair",
     "Report",
     "StoreError",
     "TokenStore",
@@ -50,6 +54,7 @@ __all__ = [
     "__version__",
     "count_words",
     "prepare",
+    "repair",
     "report_tokenizer",
     "train_bpe",
     "train_word",

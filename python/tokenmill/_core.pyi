@@ -18,6 +18,7 @@ __all__ = [
     "FormatError",
     "Mixture",
     "Plan",
+    "Repair",
     "Source",
     "Steps",
     "Store",
@@ -26,6 +27,7 @@ __all__ = [
     "UnknownTokenError",
     "__version__",
     "count_pieces",
+    "document_at",
     "expand_paths",
     "gather",
     "gather_columns",
@@ -64,6 +66,9 @@ class Source:
     def next_batch(self) -> tuple[str, list[str], list[int]] | None: ...
     def inputs(self) -> list[tuple[str, str, int, str]]: ...
 
+def document_at(
+    path: str, position: int, format: str | None, text_field: str, separator: str | None
+) -> tuple[str, bool]: ...
 def expand_paths(paths: list[str], format: str | None = None) -> list[str]: ...
 
 # train.rs
@@ -197,8 +202,10 @@ def split_pieces(pattern: str, text: str) -> list[str]: ...
 
 # store
 
-# tokens, documents, files, bytes, problems: file, block, first byte, end, reason
-_Report = tuple[int, int, int, int, list[tuple[str, int | None, int | None, int | None, str]]]
+# file, block, first byte, end, reason
+_Problem = tuple[str, int | None, int | None, int | None, str]
+# tokens, documents, files, bytes, problems
+_Report = tuple[int, int, int, int, list[_Problem]]
 
 DEFAULT_SHARD_TOKENS: int
 
@@ -231,6 +238,27 @@ class Store:
 
 def verify_store(path: Path, progress: ProgressCallback | None = None) -> _Report: ...
 
+# repair (Source: documents)
+
+@final
+class Repair:
+    @staticmethod
+    def examine(path: Path, progress: ProgressCallback | None = None) -> Repair: ...
+    @property
+    def shards(self) -> list[str]: ...
+    @property
+    def problems(self) -> list[_Problem]: ...
+    @property
+    def remaining(self) -> list[_Problem]: ...
+    @property
+    def inputs(self) -> list[tuple[str, int]]: ...
+    @property
+    def needed(self) -> tuple[int, int]: ...
+    @property
+    def reading(self) -> tuple[str | None, str, str | None] | None: ...
+    def check_sizes(self, source: Source) -> None: ...
+    def run(self, source: Source, progress: ProgressCallback | None = None) -> None: ...
+
 # prepare (Source: documents; Tokenizer: tokenizer)
 
 def prepare(
@@ -245,6 +273,7 @@ def prepare(
     dedup: bool,
     skip_rejected: bool,
     quarantine: Path | None,
+    reading: tuple[str | None, str, str | None] | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...

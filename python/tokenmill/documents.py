@@ -39,6 +39,8 @@ class Documents:
         self._description = description
         self._once = once
         self._used = False
+        #: The files and URLs by name; None: there are none.
+        self.named: list[str] | None = None
         #: The files, where there are files that can be read again,
         self.files: list[str] | None = None
         #: and how they are read.
@@ -91,12 +93,13 @@ class Documents:
             open_source, description=files[0] if len(files) == 1 else f"{len(files)} files", once=once
         )
         fixed = not once and not any(map(inputs.is_url, files))
+        documents.named = files
         documents.files, documents.options = files if fixed else None, options
         return documents
 
     def part(self, files: list[str]) -> Documents:
         """The documents of some of the files."""
-        return self._of_files(files, self.options)
+        return self._of_files(files, inputs.fitting(files, self.options))
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Documents:

@@ -100,8 +100,10 @@ def prepare(
         raise ValueError(f"dedup is {dedup!r}; it is None or 'exact'")
     if (on_error == "quarantine") != (quarantine is not None):
         raise ValueError('on_error="quarantine" and the quarantine file go together: pass both or neither')
+    documents = Documents.of(data)
+    options = documents.options
     _core.prepare(
-        Documents.of(data)._source(),
+        documents._source(),
         tokenizer._core,
         Path(out),
         bos,
@@ -112,6 +114,7 @@ def prepare(
         dedup is not None,
         on_error != "raise",
         None if quarantine is None else Path(quarantine),
+        (options["format"], options["text_field"], options["separator"]) if options else None,
         resume,
         progress,
     )

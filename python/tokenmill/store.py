@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tokenmill.place import Place
     from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
 
@@ -56,6 +59,18 @@ class Problem:
     """First byte and end of what is damaged, as narrow as is known."""
     reason: str
 
+    @classmethod
+    def of(cls, problem: tuple[str, int | None, int | None, int | None, str]) -> Problem:
+        """From the core's numbers and words."""
+        file, block, start, stop, reason = problem
+        span = None if start is None or stop is None else (start, stop)
+        return cls(file=file, block=block, byte_range=span, reason=reason)
+
+    @property
+    def in_shard(self) -> bool:
+        """Whether the file is one of a shard, which `tokenmill.repair` remakes."""
+        return re.fullmatch(r"(shard|validation)-\d{5,}\.(tokens|docs|origin|json)", self.file) is not None
+
     def __str__(self) -> str:
         block = "" if self.block is None else f", block {self.block}"
         span = "" if self.byte_range is None else f", bytes {self.byte_range[0]:,} to {self.byte_range[1]:,}"
@@ -87,7 +102,15 @@ class Report:
             return f"{self.path}: sound; {size}, {self.num_files} files, {self.num_bytes:,} bytes checked"
         count = len(self.problems)
         lines = [f"{self.path}: {count} problem{'s' if count > 1 else ''} ({size})"]
-        return "\n".join(lines + [f"  {problem}" for problem in self.problems])
+        lines += [f"  {problem}" for problem in self.problems]
+        return "\n".join(lines if self.remedy is None else [*lines, self.remedy])
+
+    @property
+    def remedy(self) -> str | None:
+        """What mends it; None: no shard is damaged."""
+        if not any(problem.in_shard for problem in self.problems):
+            return None
+        return f"remake the damaged shards from their inputs: tokenmill repair {shlex.quote(str(self.path))}"
 
 
 def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> Report:
@@ -103,15 +126,7 @@ def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = 
         num_documents=documents,
         num_files=files,
         num_bytes=size,
-        problems=tuple(
-            Problem(
-                file=file,
-                block=block,
-                byte_range=None if start is None or stop is None else (start, stop),
-                reason=reason,
-            )
-            for file, block, start, stop, reason in problems
-        ),
+        problems=tuple(map(Problem.of, problems)),
     )
 
 
@@ -258,6 +273,32 @@ class TokenStore:
             before = before[1:]
         byte = len(self.tokenizer.decode_bytes(before.tolist()))
         return Origin(input=name, document=document, position=position, unit=unit, byte=byte)
+
+    def where(self, token_index: SupportsIndex, *, context: int = 60) -> Place:
+        """Trace the token at ``token_index`` to its file and byte, with ``context`` characters around it.
+
+        The text is read from the input, from the token's document alone, and encoded again: it is the text
+        that the ids were made of. Where the input is gone, has changed, is compressed or was no file, the ids
+        are decoded instead, and ``reason`` says why. The time is that of the document, not of the store.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import tokenmill as tm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "pets.txt"
+        ...     _ = path.write_text("a cat, a dog")
+        ...     tok = tm.train_word(path, split="whitespace")
+        ...     store = tm.prepare(path, tokenizer=tok, out=f"{folder}/pets.tm", add_eos=False)
+        ...     place = store.where(1)
+        >>> place.before, place.text, place.after, place.file_byte, place.read_from
+        ('a ', 'cat,', ' a dog', 2, 'input')
+        """
+        from tokenmill.place import place_of
+
+        token = self._checked(token_index.__index__(), self.num_tokens, "token")
+        if context < 0:
+            raise ValueError(f"context is {context}; it is a number of characters, at least 0")
+        return place_of(self, token, context)
 
     def verify(self, progress: ProgressCallback | None = None) -> Report:
         """Check every byte of the store on disk, all splits: see `verify`."""

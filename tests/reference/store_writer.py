@@ -30,6 +30,7 @@ def write_store(
     validation: Documents = (),
     planned: Sequence[dict[str, Any]] = (),
     dedup: bool = False,
+    reading: dict[str, Any] | None = None,
     duplicates: int = 0,
 ) -> None:
     """Write a store of (ids, input number, position) documents, or (ids, input number, position, text)."""
@@ -79,7 +80,7 @@ def write_store(
     _seal(out / "manifest.json", manifest)
     plan = {name: manifest[name] for name in ("created_by", "tokenizer_sha256", "bos", "eos")}
     plan |= {"shard_tokens": shard_tokens, "val_fraction": fraction, "specials": "text"}
-    plan |= {"dedup": dedup, "inputs": list(planned)}
+    plan |= {"dedup": dedup, "reading": reading, "inputs": list(planned)}
     _seal(out / "prepare.json", plan)
 
 

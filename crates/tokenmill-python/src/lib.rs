@@ -6,6 +6,7 @@ mod encoding;
 mod error;
 mod monitor;
 mod prepare;
+mod repair;
 mod sample;
 mod store;
 mod text;
@@ -25,5 +26,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     arrow::register(module)?;
     store::register(module)?;
     prepare::register(module)?;
+    repair::register(module)?;
     sample::register(module)
 }

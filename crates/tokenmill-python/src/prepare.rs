@@ -1,6 +1,6 @@
 //! `_core.prepare`: documents through a tokenizer into a token store.
 
-use crate::documents::Source;
+use crate::documents::{Source, file_options};
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::tokenizer::Tokenizer;
@@ -12,7 +12,7 @@ use tokenmill::store::{self, PrepareOptions, SpecialText};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -27,6 +27,7 @@ fn prepare(
     dedup: bool,
     skip_rejected: bool,
     quarantine: Option<PathBuf>,
+    reading: Option<(Option<String>, String, Option<String>)>,
     resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
@@ -42,8 +43,19 @@ fn prepare(
             )));
         }
     };
-    let options =
-        PrepareOptions { bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, resume };
+    let reading = reading.map(|(format, text_field, separator)| file_options(format.as_deref(), text_field, separator));
+    let options = PrepareOptions {
+        bos,
+        eos,
+        shard_tokens,
+        val_fraction,
+        specials,
+        dedup,
+        skip_rejected,
+        quarantine,
+        reading: reading.transpose()?,
+        resume,
+    };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
         .map_err(CoreError::from)?;
     Ok(())

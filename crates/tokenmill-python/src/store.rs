@@ -10,8 +10,8 @@ use tokenmill::documents::PositionUnit;
 use tokenmill::store;
 
 /// (tokens, documents, files, bytes, problems); a problem is (file, block, first byte, end, reason).
-type Report = (u64, u64, u64, u64, Vec<Problem>);
-type Problem = (String, Option<u64>, Option<u64>, Option<u64>, String);
+pub type Report = (u64, u64, u64, u64, Vec<Problem>);
+pub type Problem = (String, Option<u64>, Option<u64>, Option<u64>, String);
 
 /// An open token store.
 #[pyclass(frozen, module = "tokenmill._core")]
@@ -127,13 +127,18 @@ fn array<T: numpy::Element>(py: Python<'_>, ids: Vec<T>) -> Bound<'_, PyAny> {
 #[pyfunction]
 #[pyo3(signature = (path, progress=None))]
 fn verify_store(py: Python<'_>, path: PathBuf, progress: Option<Py<PyAny>>) -> Result<Report, CoreError> {
-    let report = py.detach(|| store::verify(&path, &PyMonitor::new(progress)))?;
-    let problem = |problem: store::Problem| {
-        let bytes = problem.bytes;
-        (problem.file, problem.block, bytes.as_ref().map(|b| b.start), bytes.map(|b| b.end), problem.reason)
-    };
-    let problems = report.problems.into_iter().map(problem).collect();
-    Ok((report.tokens, report.documents, report.files, report.bytes, problems))
+    Ok(report_of(py.detach(|| store::verify(&path, &PyMonitor::new(progress)))?))
+}
+
+fn report_of(report: store::Report) -> Report {
+    let problems = report.problems.into_iter().map(problem_of).collect();
+    (report.tokens, report.documents, report.files, report.bytes, problems)
+}
+
+/// A problem in numbers and words.
+pub fn problem_of(problem: store::Problem) -> Problem {
+    let bytes = problem.bytes;
+    (problem.file, problem.block, bytes.as_ref().map(|b| b.start), bytes.map(|b| b.end), problem.reason)
 }
 
 /// Adds the class and the function to the module.

@@ -27,6 +27,7 @@ VERBS = {
     "bench": ("bench", "Time encoding, and compare the ids with another tokenizer's."),
     "prepare": ("prepare", "Encode a corpus into a token store."),
     "verify": ("verify", "Check every byte of a token store."),
+    "repair": ("repair", "Remake the damaged shards of a token store from its inputs."),
     "inspect": ("inspect", "Say what a tokenizer file or a token store holds."),
     "sample": ("sample", "Show training windows of a token store as text."),
     "train": ("train", "Train a language model on a token store."),

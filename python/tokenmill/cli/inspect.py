@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +33,26 @@ EXCERPT = 72
 @click.option(
     "--show", type=click.IntRange(min=0), default=5, show_default=True, help="How many examples to show."
 )
+@click.option(
+    "--where",
+    type=int,
+    metavar="TOKEN",
+    help="Trace a token of a store, by its number, to file and byte, with the text around it.",
+)
 @json_option
-def command(path: str, pattern: str | None, show: int, as_json: bool) -> None:
+def command(path: str, pattern: str | None, show: int, where: int | None, as_json: bool) -> None:
     """Say what PATH is, a tokenizer or a token store, what it holds, and show some of it.
 
     \b
     tokenmill inspect tokenizer.json
     tokenmill inspect corpus.tm --show 3
+    tokenmill inspect corpus.tm --where 1000000
     """
     from tokenmill import TokenStore
 
+    if where is not None:
+        print_place(path, where, as_json=as_json)
+        return
     if (Path(path) / "manifest.json").exists():
         store = TokenStore.open(path)
         facts, examples = store_facts(store), documents_of(store, show)
@@ -58,6 +69,26 @@ def command(path: str, pattern: str | None, show: int, as_json: bool) -> None:
         click.echo(
             "  ".join([f"{example['id']:>10,}", *(visible(str(v)) for v in list(example.values())[1:])])
         )
+
+
+def print_place(path: str, token: int, *, as_json: bool) -> None:
+    """Where a token comes from."""
+    from tokenmill import TokenStore
+
+    try:
+        place = TokenStore.open(path).where(token)
+    except IndexError as error:
+        raise click.UsageError(f"{error}.") from None
+    facts = asdict(place)
+    if as_json:
+        print_json({"path": path, **facts})
+        return
+    origin = facts.pop("origin")
+    context = f"{visible(facts.pop('before'))}[{visible(facts.pop('text'))}]{visible(facts.pop('after'))}"
+    rows = {**facts, "read_from": place.read_from, **origin, "text": context}
+    print_rows(
+        [(name.replace("_", " "), value) for name, value in rows.items() if value is not None]
+    )
 
 
 def text_of(name: str, value: Any) -> Any:

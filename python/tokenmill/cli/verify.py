@@ -26,11 +26,13 @@ def command(ctx: click.Context, /, path: str, as_json: bool) -> None:
     with progress(as_json=as_json) as report:
         found = verify(path, progress=report)
     if as_json:
-        print_json({**asdict(found), "path": path, "ok": found.ok})
+        print_json({**asdict(found), "path": path, "ok": found.ok, "remedy": found.remedy})
     elif found.ok:
         click.echo(found)
     else:
         for problem in found.problems:
             click.echo(f"error: {path}: {problem}", err=True)
+        if found.remedy is not None:
+            click.echo(found.remedy, err=True)
     if not found.ok:
         ctx.exit(1)

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tokenmill::documents::{
-    Block, BlockSource, Chain, FileOptions, FileSource, Format, Idle, InputRecord, PlannedInput, PositionUnit, expand,
+    Block, BlockSource, Chain, FileOptions, FileSource, Format, Idle, InputRecord, PlannedInput, PositionUnit,
+    document_at as core_document_at, expand,
 };
 
 type BoxedSource = Box<dyn BlockSource + Send>;
@@ -97,9 +98,8 @@ impl Source {
         separator: Option<String>,
         names: Option<Vec<String>>,
     ) -> PyResult<Source> {
-        let format = format_of(format)?;
-        let files = expand(&paths, format).map_err(CoreError::from)?;
-        let options = FileOptions { format, text_field, separator };
+        let options = file_options(format, text_field, separator)?;
+        let files = expand(&paths, options.format).map_err(CoreError::from)?;
         let mut source = FileSource::new(&files, options).map_err(CoreError::from)?;
         if let Some(names) = names {
             source = source.called(&names);
@@ -169,6 +169,25 @@ fn expand_paths(paths: Vec<PathBuf>, format: Option<&str>) -> PyResult<Vec<std::
     Ok(files.into_iter().map(PathBuf::into_os_string).collect())
 }
 
+/// The text of the document at a byte of a file, and whether it is the string of a record.
+#[pyfunction]
+fn document_at(
+    py: Python<'_>,
+    path: PathBuf,
+    position: u64,
+    format: Option<&str>,
+    text_field: String,
+    separator: Option<String>,
+) -> PyResult<(String, bool)> {
+    let options = file_options(format, text_field, separator)?;
+    Ok(py.detach(|| core_document_at(&path, &options, position)).map_err(CoreError::from)?)
+}
+
+/// How files are to be read.
+pub fn file_options(format: Option<&str>, text_field: String, separator: Option<String>) -> PyResult<FileOptions> {
+    Ok(FileOptions { format: format_of(format)?, text_field, separator })
+}
+
 fn format_of(name: Option<&str>) -> PyResult<Option<Format>> {
     match name {
         None => Ok(None),
@@ -183,5 +202,6 @@ fn format_of(name: Option<&str>) -> PyResult<Option<Format>> {
 /// Adds `Source` and `expand_paths` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Source>()?;
+    module.add_function(wrap_pyfunction!(document_at, module)?)?;
     module.add_function(wrap_pyfunction!(expand_paths, module)?)
 }

@@ -29,6 +29,11 @@ impl Cutter {
         Cutter { input, name, layout, block_bytes, buffer: Vec::new(), start: 0, line: 1, started: false, ended: false }
     }
 
+    /// The same, for a reader that begins at byte `start` of the input.
+    pub(super) fn starting_at(self, start: u64) -> Cutter {
+        Cutter { start, ..self }
+    }
+
     /// Offset of the last byte read, in the decompressed input.
     pub(super) fn reached(&self) -> u64 {
         self.start + self.buffer.len() as u64
@@ -41,7 +46,7 @@ impl Cutter {
         if first {
             self.started = true;
             self.fill(reader, BOM.len())?;
-            if self.buffer.starts_with(BOM) {
+            if self.start == 0 && self.buffer.starts_with(BOM) {
                 self.buffer.clear();
                 self.start = BOM.len() as u64;
             }

@@ -5,6 +5,7 @@ use super::cut::Cutter;
 use super::queue::Queue;
 use super::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -24,7 +25,7 @@ const AHEAD_BYTES: usize = 16 << 20;
 const MESSAGE_BYTES: usize = 1 << 10;
 
 /// How the files are to be read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileOptions {
     /// `None`: by the name of each file.
     pub format: Option<Format>,
@@ -41,11 +42,13 @@ impl Default for FileOptions {
 }
 
 /// What a file holds once decompressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Plain text.
     Text,
     /// JSON Lines.
+    #[serde(rename = "jsonl")]
     JsonLines,
     /// Columns: Parquet, Arrow IPC, Feather. Libraries of other languages read them.
     Columns,
@@ -64,6 +67,28 @@ impl Format {
             _ => None,
         }
     }
+}
+
+/// How a file divides into documents.
+pub(super) fn layout_of(path: &Path, options: &FileOptions) -> Result<Layout> {
+    let json = text_path(&options.text_field)?;
+    let text = match &options.separator {
+        None => Layout::Whole,
+        Some(separator) if separator.is_empty() => {
+            return Err(Error::value("the separator is empty; pass None to read each file as one document"));
+        }
+        Some(separator) => Layout::Separated(separator.as_str().into()),
+    };
+    match options.format.or_else(|| Format::of_path(path)) {
+        Some(Format::Text) => Ok(text),
+        Some(Format::JsonLines) => Ok(Layout::JsonLines(json)),
+        Some(Format::Columns) | None => Err(unknown_format(path)),
+    }
+}
+
+/// How a file is compressed, by its name.
+pub(super) fn compression_of(path: &Path) -> Compression {
+    Compression::of_name(&lower_name(path)).0
 }
 
 /// The last part of a path in lower case.
@@ -131,22 +156,10 @@ impl FileSource {
 
     /// `new`, with blocks of any size.
     pub(super) fn with_block_bytes(paths: &[PathBuf], options: &FileOptions, block_bytes: usize) -> Result<FileSource> {
-        let json = Layout::JsonLines(text_path(&options.text_field)?);
-        let text = match &options.separator {
-            None => Layout::Whole,
-            Some(separator) if separator.is_empty() => {
-                return Err(Error::value("the separator is empty; pass None to read each file as one document"));
-            }
-            Some(separator) => Layout::Separated(separator.as_str().into()),
-        };
         let mut total = Some(0u64);
         let mut inputs = Vec::with_capacity(paths.len());
         for path in paths {
-            let layout = match options.format.or_else(|| Format::of_path(path)) {
-                Some(Format::Text) => text.clone(),
-                Some(Format::JsonLines) => json.clone(),
-                Some(Format::Columns) | None => return Err(unknown_format(path)),
-            };
+            let layout = layout_of(path, options)?;
             let size = if path.as_os_str() == STDIN { None } else { check(path)? };
             total = total.zip(size).and_then(|(total, size)| total.checked_add(size));
             let number = u32::try_from(inputs.len())
@@ -189,7 +202,7 @@ impl Input {
         if path.as_os_str() == STDIN {
             return Input { number, path: None, name: "<stdin>".into(), layout, compression: Compression::None, bytes };
         }
-        let (compression, _) = Compression::of_name(&lower_name(path));
+        let compression = compression_of(path);
         Input { number, path: Some(path.into()), name: path.display().to_string().into(), layout, compression, bytes }
     }
 }

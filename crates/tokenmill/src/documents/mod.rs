@@ -9,6 +9,7 @@
 //!
 //! The order of blocks is the order of the inputs, so results never depend on threads.
 
+mod at;
 mod block;
 mod chain;
 mod compressed;
@@ -18,15 +19,18 @@ mod json_lines;
 mod limited;
 mod paths;
 mod queue;
+mod shifted;
 #[cfg(test)]
 mod tests;
 mod texts;
 
+pub use at::document_at;
 pub use block::{Block, Documents, Layout, Rejected};
 pub use chain::{Chain, Link};
 pub use files::{FileOptions, FileSource, Format, STDIN};
 pub use limited::Limited;
 pub use paths::expand;
+pub use shifted::Shifted;
 pub use texts::TextBlocks;
 
 use crate::error::Result;

@@ -45,8 +45,16 @@ struct State {
     dead: bool,
     /// Files with bytes that were not synced.
     files: BTreeSet<PathBuf>,
-    /// New names in folders that were not synced since: the name, and the one before a rename.
-    names: Vec<(PathBuf, Option<PathBuf>)>,
+    /// New names in folders that were not synced since.
+    names: Vec<(PathBuf, Before)>,
+}
+
+/// What was there before a name.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    /// The file had another name, and the name perhaps another file, of these bytes.
+    Renamed(PathBuf, Option<Vec<u8>>),
 }
 
 impl Faults {
@@ -78,10 +86,10 @@ impl Faults {
             return Err(Error::Io { path: path.into(), source: io::Error::other("cut off") });
         }
         match step {
-            Step::Create(path) => state.names.push((path.into(), None)),
+            Step::Create(path) => state.names.push((path.into(), Before::Nothing)),
             Step::Write(path, ..) => drop(state.files.insert(path.into())),
             Step::Sync(path) => drop(state.files.remove(path)),
-            Step::Rename(from, to) => state.names.push((to.into(), Some(from.into()))),
+            Step::Rename(from, to) => state.names.push((to.into(), Before::Renamed(from.into(), fs::read(to).ok()))),
             Step::SyncFolder(folder) => state.names.retain(|(name, _)| name.parent() != Some(folder)),
             Step::Remove(_) => {}
         }
@@ -104,9 +112,14 @@ impl Faults {
         for (number, (name, before)) in state.names.iter().enumerate().rev() {
             match before {
                 _ if loss == Loss::Some && number % 2 == 0 => {}
-                Some(before) => drop(fs::rename(name, before)),
-                None if name.is_dir() => drop(fs::remove_dir_all(name)),
-                None => drop(fs::remove_file(name)),
+                Before::Renamed(before, replaced) => {
+                    let _ = fs::rename(name, before);
+                    if let Some(bytes) = replaced {
+                        fs::write(name, bytes).unwrap();
+                    }
+                }
+                Before::Nothing if name.is_dir() => drop(fs::remove_dir_all(name)),
+                Before::Nothing => drop(fs::remove_file(name)),
             }
         }
     }

@@ -17,12 +17,13 @@ use tempfile::TempDir;
 
 const TEXTS: [&str; 9] = ["1 2 3", "4", "", "5 6 7 8", "9", "10 11", "", "12 13 14", "15"];
 
-static POOL: LazyLock<ThreadPool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+pub(super) static POOL: LazyLock<ThreadPool> =
+    LazyLock::new(|| rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
 
 /// One input a text, one block each.
-struct Texts {
-    texts: Vec<String>,
-    next: usize,
+pub(super) struct Texts {
+    pub texts: Vec<String>,
+    pub next: usize,
 }
 
 fn name(number: usize) -> String {
@@ -51,13 +52,13 @@ impl BlockSource for Texts {
         self.texts.iter().enumerate().map(input).collect()
     }
     fn inputs(&self) -> Vec<InputRecord> {
-        let record = |number| InputRecord {
+        let record = |(number, text): (usize, &String)| InputRecord {
             name: name(number),
             position: PositionUnit::Byte,
-            bytes: 0,
-            sha256: to_hex(&super::sealed::sha256(&[])),
+            bytes: text.len() as u64,
+            sha256: to_hex(&super::sealed::sha256(text.as_bytes())),
         };
-        (0..self.next).map(record).collect()
+        self.texts.iter().take(self.next).enumerate().map(record).collect()
     }
 }
 
@@ -66,17 +67,17 @@ fn encode(text: &str, ids: &mut Vec<u16>) -> Result<()> {
     Ok(())
 }
 
-const CODER: Coder<'static, u16> = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+pub(super) const CODER: Coder<'static, u16> = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
 
 /// What a run is told.
 #[derive(Clone)]
-struct Run {
-    texts: Vec<String>,
-    options: PrepareOptions,
-    tokenizer: &'static str,
+pub(super) struct Run {
+    pub texts: Vec<String>,
+    pub options: PrepareOptions,
+    pub tokenizer: &'static str,
 }
 
-fn run(shard_tokens: u64) -> Run {
+pub(super) fn run(shard_tokens: u64) -> Run {
     let options = PrepareOptions {
         bos: None,
         eos: Some(99),
@@ -100,6 +101,7 @@ impl Run {
             val_fraction: self.options.val_fraction,
             specials: self.options.specials,
             dedup: self.options.dedup,
+            reading: None,
             inputs: source.planned(),
             resume: self.options.resume,
         };
@@ -110,7 +112,7 @@ impl Run {
     }
 
     /// Without faults.
-    fn finish(&self, out: &Path) -> Result<Manifest> {
+    pub fn finish(&self, out: &Path) -> Result<Manifest> {
         self.start(out, &Arc::default())
     }
 
@@ -121,14 +123,14 @@ impl Run {
     }
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-fn files(folder: &Path) -> Files {
+pub(super) fn files(folder: &Path) -> Files {
     let read = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
     fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap())).collect()
 }
 
-fn fresh() -> (TempDir, PathBuf) {
+pub(super) fn fresh() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.tm");
     (folder, out)
@@ -146,7 +148,8 @@ fn undisturbed(run: &Run) -> (Files, Vec<String>) {
     (files(&out), faults.seen().into_iter().collect())
 }
 
-const FAULTS: [Fault; 4] = [Fault::Once, Fault::Kill, Fault::PowerCut(Loss::All), Fault::PowerCut(Loss::Some)];
+pub(super) const FAULTS: [Fault; 4] =
+    [Fault::Once, Fault::Kill, Fault::PowerCut(Loss::All), Fault::PowerCut(Loss::Some)];
 
 /// Nothing opens, or what opens is complete; and the next run makes it so.
 fn check_and_finish(run: &Run, out: &Path, expected: &Files, when: &str) {
@@ -286,6 +289,7 @@ fn fewer_documents_than_are_on_disk_are_refused() {
         val_fraction: 0.4,
         specials: SpecialText::Text,
         dedup: false,
+        reading: None,
         inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0 }.planned(),
         resume: true,
     };

@@ -13,7 +13,8 @@
 //!
 //!            blocks         ids           files               maps
 //! BlockSource ──► prepare ──► Writer ──► corpus.tm ──► Store ──► sample, gather
-//!                 parallel    in order       └────────► verify
+//!                 parallel    in order      │└────────► verify
+//!                                           └◄──────── repair ◄── the inputs of damaged shards
 //!
 //!            how each hash covers the next, so that one damaged byte anywhere is found and named
 //! content_hash ◄── shard content_hash ◄── block hashes (in the record) ◄── 4 MiB blocks of the three files
@@ -39,6 +40,9 @@ mod plan;
 mod prepare;
 mod quarantine;
 mod reader;
+mod repair;
+#[cfg(test)]
+mod repair_tests;
 mod sealed;
 mod select;
 mod shard;
@@ -54,6 +58,7 @@ pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
 pub use prepare::{PrepareOptions, SpecialText, prepare};
 pub use reader::Store;
+pub use repair::Repair;
 pub use sealed::Hash;
 pub use select::Summary;
 pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table, text_hash};

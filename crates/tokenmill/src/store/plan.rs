@@ -3,7 +3,7 @@
 use super::manifest::CHANGED;
 use super::sealed;
 use super::{PLAN, SpecialText};
-use crate::documents::PlannedInput;
+use crate::documents::{FileOptions, PlannedInput};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,6 +24,9 @@ pub(super) struct Plan {
     pub val_fraction: f64,
     pub specials: SpecialText,
     pub dedup: bool,
+    /// How files were read; `None`: they were no files.
+    #[serde(default)]
+    pub reading: Option<FileOptions>,
     /// In order; none where a source does not know them before it reads.
     pub inputs: Vec<PlannedInput>,
 }

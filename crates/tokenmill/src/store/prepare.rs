@@ -10,12 +10,12 @@
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
 use super::quarantine::Quarantine;
-use super::select::{Action, Item, Parsed, Selection};
-use super::split::Splitter;
+use super::select::{Action, Item, OnDisk, Parsed, Selection};
+use super::split::{Split, Splitter};
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, Layout, Rejected};
+use crate::documents::{Block, BlockSource, FileOptions, Layout, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::formats::tokenizer_json;
 use crate::in_order::{Flow, InOrder};
@@ -52,6 +52,8 @@ pub struct PrepareOptions {
     pub skip_rejected: bool,
     /// The file that tells which those are.
     pub quarantine: Option<PathBuf>,
+    /// How the source reads files, if it does: recorded, so that they can be read again in the same way.
+    pub reading: Option<FileOptions>,
     /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
     pub resume: bool,
 }
@@ -67,6 +69,7 @@ impl Default for PrepareOptions {
             dedup: false,
             skip_rejected: false,
             quarantine: None,
+            reading: None,
             resume: false,
         }
     }
@@ -102,6 +105,7 @@ pub fn prepare(
         val_fraction: options.val_fraction,
         specials: options.specials,
         dedup: options.dedup,
+        reading: options.reading.clone(),
         inputs: source.planned(),
         resume: options.resume,
     };
@@ -147,15 +151,54 @@ pub(super) fn write_documents<T: StoredId>(
 where
     Vec<T>: Output,
 {
-    let splitter = writer.splitter();
     let selection = Selection {
-        kept: writer.kept(),
+        splitter: writer.splitter(),
+        on_disk: OnDisk::First(writer.kept()),
         texts: options.dedup.then(HashSet::new),
         quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
         summary: Summary::default(),
     };
-    let (selection, writer) = (InOrder::new(selection), InOrder::new(writer));
-    let work = Work { coder, options, splitter, selection, writer, flow: Flow::default() };
+    let (writer, selection) = encode_documents(source, coder, writer, selection, options, monitor, pool)?;
+    if let Some(quarantine) = selection.quarantine {
+        quarantine.finish()?;
+    }
+    writer.finish(source.inputs(), selection.summary)
+}
+
+/// Where the documents go, in the order of the inputs.
+pub(super) trait Sink: Send {
+    /// A document that was encoded.
+    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()>;
+    /// One that is on disk.
+    fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
+}
+
+impl Sink for Writer {
+    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
+        Writer::append(self, split, ids, origin)
+    }
+
+    fn skip(&mut self, split: Split, origin: &Origin) -> Result<()> {
+        Writer::skip(self, split, origin)
+    }
+}
+
+/// Reads the source to its end, encodes what the selection wants, and hands it on.
+pub(super) fn encode_documents<T: StoredId, S: Sink>(
+    source: &mut dyn BlockSource,
+    coder: &Coder<'_, T>,
+    sink: S,
+    selection: Selection,
+    options: &PrepareOptions,
+    monitor: &dyn Monitor,
+    pool: &ThreadPool,
+) -> Result<(S, Selection)>
+where
+    Vec<T>: Output,
+{
+    let splitter = selection.splitter;
+    let (selection, sink) = (InOrder::new(selection), InOrder::new(sink));
+    let work = Work { coder, options, splitter, selection, sink, flow: Flow::default() };
     pool.in_place_scope_fifo(|scope| {
         let read = read_blocks(source, &work.flow, monitor, |number, block| work.parse(scope, number, block));
         if read.is_err() {
@@ -165,10 +208,7 @@ where
     })?;
     let ended = || Error::value("the work ended before all was done");
     let selection = work.selection.into_taker().ok_or_else(ended)?;
-    if let Some(quarantine) = selection.quarantine {
-        quarantine.finish()?;
-    }
-    work.writer.into_taker().ok_or_else(ended)?.finish(source.inputs(), selection.summary)
+    Ok((work.sink.into_taker().ok_or_else(ended)?, selection))
 }
 
 /// Starts work on all blocks with their numbers, never on too many at a time, and waits until it is done.
@@ -201,16 +241,16 @@ fn read_blocks(
 }
 
 /// Blocks on their way: parsed and encoded by any thread, decided on and appended in order.
-struct Work<'a, T> {
+struct Work<'a, T, S> {
     coder: &'a Coder<'a, T>,
     options: &'a PrepareOptions,
     splitter: Splitter,
     selection: InOrder<Selection, (Result<Parsed>, usize)>,
-    writer: InOrder<Writer, (Result<Encoded<T>>, usize)>,
+    sink: InOrder<S, (Result<Encoded<T>>, usize)>,
     flow: Flow,
 }
 
-impl<T: StoredId> Work<'_, T>
+impl<T: StoredId, S: Sink> Work<'_, T, S>
 where
     Vec<T>: Output,
 {
@@ -231,9 +271,9 @@ where
         scope.spawn_fifo(move |_| {
             self.flow.run(|| {
                 let encoded = block.and_then(|block| encode_block(block, self.coder, self.options));
-                self.writer.put(number, (encoded, weight), |writer, _, (encoded, weight)| {
+                self.sink.put(number, (encoded, weight), |sink, _, (encoded, weight)| {
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
-                    self.flow.run(|| match encoded.and_then(|block| append(writer, block)) {
+                    self.flow.run(|| match encoded.and_then(|block| append(sink, block)) {
                         Ok(()) => self.flow.leave(weight),
                         Err(error) => self.flow.fail(error),
                     });
@@ -315,13 +355,13 @@ fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
     }
 }
 
-fn append<T: StoredId>(writer: &mut Writer, block: Encoded<T>) -> Result<()> {
+fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
     let Encoded { ids, ends, items } = block;
     let mut start = 0;
     for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
         match action {
-            Action::Encode => writer.append(split, &ids[start..end], &origin)?,
-            Action::Skip => writer.skip(split, &origin)?,
+            Action::Encode => sink.append(split, &ids[start..end], &origin)?,
+            Action::Skip => sink.skip(split, &origin)?,
             Action::Drop => {}
         }
         start = end;

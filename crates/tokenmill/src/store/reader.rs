@@ -295,7 +295,7 @@ fn check_size(path: &Path, actual: u64, expected: Option<u64>) -> Result<()> {
     if actual == expected {
         return Ok(());
     }
-    let remedy = "restore it from a copy or prepare the store again";
+    let remedy = "remake it from its inputs (tokenmill repair) or restore it from a copy";
     Err(Error::store(path, format!("is {actual} bytes long where {MANIFEST} needs {expected}; {remedy}")))
 }
 

@@ -1,12 +1,12 @@
 //! Which documents go into a store: told in the order of the inputs, between parsing and encoding.
 
 use super::quarantine::Quarantine;
-use super::split::Split;
+use super::split::{Split, Splitter};
 use super::{Hash, Origin};
 use crate::documents::{Documents, Rejected};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What became of the documents that were read. The same input and options give the same numbers.
@@ -44,16 +44,57 @@ pub(super) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Encode,
-    /// A stopped run has written it.
+    /// It is on disk.
     Skip,
     /// It is to be in no store.
     Drop,
 }
 
+/// Which documents of each split need not be encoded.
+pub(super) enum OnDisk {
+    /// So many of the first.
+    First([u64; 2]),
+    /// All that are not in a gap; gaps in order.
+    AllBut([VecDeque<Gap>; 2]),
+}
+
+/// Documents in a row that are to be encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// Input number and position of the document before them, where there is one.
+    pub after: Option<(u64, u64)>,
+    /// How many there are.
+    pub documents: u64,
+}
+
+impl OnDisk {
+    /// Whether the next document of a split is.
+    fn has(&mut self, split: Split, origin: &Origin) -> bool {
+        match self {
+            OnDisk::First(left) => {
+                let left = &mut left[split as usize];
+                let is_left = *left > 0;
+                *left -= u64::from(is_left);
+                is_left
+            }
+            OnDisk::AllBut(gaps) => {
+                let gaps = &mut gaps[split as usize];
+                let place = (u64::from(origin.input), origin.position);
+                let Some(gap) = gaps.front_mut().filter(|gap| gap.after < Some(place)) else { return true };
+                gap.documents = gap.documents.saturating_sub(1);
+                if gap.documents == 0 {
+                    gaps.pop_front();
+                }
+                false
+            }
+        }
+    }
+}
+
 /// Sees each block once, in order.
 pub(super) struct Selection {
-    /// Of the first documents of each split, so many are on disk.
-    pub kept: [u64; 2],
+    pub splitter: Splitter,
+    pub on_disk: OnDisk,
     /// First halves of the hashes of all texts so far; `None` where equal texts are wanted. 16 bytes, as among 10^12 texts
     /// two have the same with a probability of 10^-15.
     pub texts: Option<HashSet<[u8; 16]>>,
@@ -78,9 +119,7 @@ impl Selection {
             }
             self.summary.text_bytes += block.documents.get(number).len() as u64;
             self.summary.special_text += item.special_text;
-            let left = &mut self.kept[item.split as usize];
-            if *left > 0 {
-                *left -= 1;
+            if self.on_disk.has(item.split, &item.origin) {
                 item.action = Action::Skip;
             }
         }

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// 69 bytes a block: enough for a shard of 4 TB.
@@ -177,6 +179,20 @@ impl Table {
 /// The name of shard number `index` of a split.
 pub(super) fn shard_name(split: Split, index: usize) -> String {
     format!("{}-{index:05}", split.shard_prefix())
+}
+
+/// Input number and position of a document of a shard, as its .origin file has them.
+pub(super) fn origin_at(folder: &Path, shard: &str, document: u64) -> Result<(u64, u64)> {
+    let path = folder.join(ShardFile::Origin.name(shard));
+    let mut entry = [[0; 8]; 2];
+    File::open(&path)
+        .and_then(|mut file| {
+            file.seek(SeekFrom::Start(document.saturating_mul(16)))?;
+            file.read_exact(entry.as_flattened_mut())
+        })
+        .map_err(Error::io(&path))?;
+    let [input, position] = entry.map(u64::from_le_bytes);
+    Ok((input, position))
 }
 
 /// The name of a shard's record.

@@ -25,6 +25,7 @@ fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
         val_fraction: 0.0,
         specials: SpecialText::Text,
         dedup: false,
+        reading: None,
         inputs: Vec::new(),
         resume: false,
     }

@@ -64,7 +64,7 @@ pub fn verify(path: &Path, monitor: &dyn Monitor) -> Result<Report> {
 }
 
 /// How a tokenizer's file is read for its fingerprint.
-type Fingerprint<'a> = &'a dyn Fn(&Path) -> Result<String>;
+pub(super) type Fingerprint<'a> = &'a dyn Fn(&Path) -> Result<String>;
 
 /// [`verify`], with the reading of the tokenizer left to the caller.
 pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Fingerprint<'_>) -> Result<Report> {
@@ -144,18 +144,31 @@ fn reason_of(error: &Error) -> String {
 fn check_shards(folder: &Path, manifest: &Manifest, monitor: &dyn Monitor, report: &mut Report) -> Result<()> {
     let total = data_bytes(manifest);
     for entry in manifest.tables().flat_map(|(_, table)| &table.shards) {
-        let record = match read_record(folder, entry, manifest) {
-            Ok(record) => Some(record),
-            Err(reason) => {
-                report.problems.push(Problem::of_file(record_name(&entry.name), reason));
-                None
-            }
-        };
-        for kind in ShardFile::ALL {
-            match file_task(folder, entry, kind, manifest, record.as_ref()) {
-                Err(problem) => report.problems.push(problem),
-                Ok(file) => check_file(&file, monitor, total, report)?,
-            }
+        check_shard(folder, entry, manifest, total, monitor, report)?;
+    }
+    Ok(())
+}
+
+/// Checks the files of one shard in `folder`, which need not be the store's.
+pub(super) fn check_shard(
+    folder: &Path,
+    entry: &ShardEntry,
+    manifest: &Manifest,
+    total: u64,
+    monitor: &dyn Monitor,
+    report: &mut Report,
+) -> Result<()> {
+    let record = match read_record(folder, entry, manifest) {
+        Ok(record) => Some(record),
+        Err(reason) => {
+            report.problems.push(Problem::of_file(record_name(&entry.name), reason));
+            None
+        }
+    };
+    for kind in ShardFile::ALL {
+        match file_task(folder, entry, kind, manifest, record.as_ref()) {
+            Err(problem) => report.problems.push(problem),
+            Ok(file) => check_file(&file, monitor, total, report)?,
         }
     }
     Ok(())

@@ -18,14 +18,13 @@ use super::kept::KeptShard;
 use super::manifest::Dtype;
 use super::plan::Plan;
 use super::sealed;
-use super::shard::{ShardEntry, ShardFile, ShardRecord, record_name, shard_name};
+use super::shard::{ShardEntry, ShardFile, ShardRecord, origin_at, record_name, shard_name};
 use super::split::Split;
 use super::{MANIFEST, PLAN, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// What to do about a folder whose run cannot go on.
@@ -46,7 +45,7 @@ impl Workspace {
     /// Makes the folder, or enters the one that a stopped run has left.
     pub(super) fn open(out: &Path, resume: bool, disk: Disk) -> Result<Workspace> {
         refuse_existing(out)?;
-        let path = partial(out)?;
+        let path = beside(out, ".partial")?;
         let parent = parent(out);
         fs::metadata(parent).map_err(Error::io(parent))?;
         let there = fs::symlink_metadata(&path).is_ok();
@@ -140,14 +139,8 @@ impl Workspace {
 
     /// Numbers of the inputs that the first and the last of a shard's documents come from.
     fn inputs_of(&self, shard: &str, documents: u64) -> Result<(u64, u64)> {
-        let path = self.path.join(ShardFile::Origin.name(shard));
-        let mut file = File::open(&path).map_err(Error::io(&path))?;
-        let mut input = |document: u64| {
-            let mut number = [0; 8];
-            file.seek(SeekFrom::Start(document * 16)).and_then(|_| file.read_exact(&mut number))?;
-            Ok(u64::from_le_bytes(number))
-        };
-        input(0).and_then(|first| Ok((first, input(documents.saturating_sub(1))?))).map_err(Error::io(&path))
+        let input = |document| origin_at(&self.path, shard, document).map(|(input, _)| input);
+        Ok((input(0)?, input(documents.saturating_sub(1))?))
     }
 
     /// Removes what a stopped run has left unfinished. A file that no run writes is somebody's: it is named instead.
@@ -195,14 +188,14 @@ fn parent(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The name of the folder until the store is whole.
-fn partial(out: &Path) -> Result<PathBuf> {
+/// The path of a store with something added to its name.
+pub(super) fn beside(out: &Path, suffix: &str) -> Result<PathBuf> {
     let name = out.file_name().ok_or_else(|| {
         Error::value(format!("{:?} is not a path that can be written: it ends in no name", out.display()))
     })?;
-    let mut partial = name.to_os_string();
-    partial.push(".partial");
-    Ok(out.with_file_name(partial))
+    let mut longer = name.to_os_string();
+    longer.push(suffix);
+    Ok(out.with_file_name(longer))
 }
 
 /// Whether a run writes files of this name.
@@ -224,7 +217,7 @@ fn refuse_existing(out: &Path) -> Result<()> {
 
 /// Locks the folder until the file is closed, which the system does for a process that dies.
 /// `None` where folders cannot be locked: on Windows, and on network file systems that say so.
-fn lock(folder: &Path) -> Result<Option<File>> {
+pub(super) fn lock(folder: &Path) -> Result<Option<File>> {
     if !cfg!(unix) {
         return Ok(None);
     }

@@ -12,7 +12,7 @@ use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_na
 use super::split::{Split, Splitter};
 use super::workspace::{START_AGAIN, Workspace};
 use super::{MANIFEST, ShardFile, SpecialText, Summary};
-use crate::documents::{InputRecord, PlannedInput};
+use crate::documents::{FileOptions, InputRecord, PlannedInput};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -36,6 +36,8 @@ pub struct WriterOptions {
     pub specials: SpecialText,
     /// Whether the caller leaves out texts that have been there.
     pub dedup: bool,
+    /// How the caller reads files, if it does.
+    pub reading: Option<FileOptions>,
     /// What will be read, as far as it is known.
     pub inputs: Vec<PlannedInput>,
     /// Go on with what a stopped run has left beside `out`, if anything.
@@ -122,6 +124,7 @@ impl Writer {
             val_fraction,
             specials: options.specials,
             dedup: options.dedup,
+            reading: options.reading,
             inputs: options.inputs,
         };
         let kept = workspace.enter(&plan, manifest.dtype)?;
@@ -171,14 +174,11 @@ impl Writer {
                 self.manifest.vocab_size
             )));
         }
-        let added = usize::from(self.manifest.bos.is_some()) + usize::from(self.manifest.eos.is_some());
-        let dtype = self.manifest.dtype;
         let mut shard = match self.open[split as usize].take() {
             Some(shard) => shard,
             None => self.begin(split)?,
         };
-        shard.append(ids, dtype, origin)?;
-        shard.num_empty_documents += u64::from(ids.len() <= added);
+        shard.append(ids, &self.manifest, origin)?;
         self.last_input = self.last_input.max(Some(origin.input));
         if shard.num_tokens >= self.plan.shard_tokens {
             self.close(shard)
@@ -219,7 +219,7 @@ impl Writer {
         self.table(split)?;
         let name = shard_name(split, self.begun[split as usize]);
         self.begun[split as usize] += 1;
-        OpenShard::create(&self.workspace, split, name)
+        OpenShard::create(self.workspace.path(), &self.workspace.disk, split, name)
     }
 
     /// Hands a full shard to the thread that brings it to the disk, once the one before is there.
@@ -250,7 +250,7 @@ struct Closing {
     thread: Option<JoinHandle<Result<Closed>>>,
 }
 
-type Closed = (Split, String, ShardRecord);
+pub(super) type Closed = (Split, String, ShardRecord);
 
 impl Closing {
     fn start(&mut self, shard: OpenShard) -> Result<()> {
@@ -279,7 +279,7 @@ impl Drop for Closing {
 }
 
 /// The shard that documents are being appended to.
-struct OpenShard {
+pub(super) struct OpenShard {
     split: Split,
     name: String,
     folder: PathBuf,
@@ -288,21 +288,20 @@ struct OpenShard {
     docs: BlockFile,
     origin: BlockFile,
     num_tokens: u64,
-    num_documents: u64,
+    pub(super) num_documents: u64,
     num_empty_documents: u64,
     source: SourceHash,
 }
 
 impl OpenShard {
-    fn create(workspace: &Workspace, split: Split, name: String) -> Result<OpenShard> {
-        let folder = workspace.path();
-        let file = |kind: ShardFile| BlockFile::create(&folder.join(kind.name(&name)), &workspace.disk);
+    pub(super) fn create(folder: &Path, disk: &Disk, split: Split, name: String) -> Result<OpenShard> {
+        let file = |kind: ShardFile| BlockFile::create(&folder.join(kind.name(&name)), disk);
         let (tokens, docs, origin) = (file(ShardFile::Tokens)?, file(ShardFile::Docs)?, file(ShardFile::Origin)?);
         Ok(OpenShard {
             split,
             folder: folder.into(),
             name,
-            disk: workspace.disk.clone(),
+            disk: disk.clone(),
             tokens,
             docs,
             origin,
@@ -313,22 +312,24 @@ impl OpenShard {
         })
     }
 
-    /// The ids are known to be below the vocabulary size that `dtype` was chosen for.
-    fn append<T: StoredId>(&mut self, ids: &[T], dtype: Dtype, origin: &Origin) -> Result<()> {
-        match dtype {
+    /// The ids are known to be below the manifest's vocabulary size.
+    pub(super) fn append<T: StoredId>(&mut self, ids: &[T], manifest: &Manifest, origin: &Origin) -> Result<()> {
+        match manifest.dtype {
             #[expect(clippy::cast_possible_truncation, reason = "ids are below a vocab_size of at most 65,536")]
             Dtype::Uint16 => self.tokens.extend(ids, |id| (id.wide() as u16).to_le_bytes())?,
             Dtype::Uint32 => self.tokens.extend(ids, |id| id.wide().to_le_bytes())?,
         }
         self.num_tokens += ids.len() as u64;
         self.num_documents += 1;
+        let added = usize::from(manifest.bos.is_some()) + usize::from(manifest.eos.is_some());
+        self.num_empty_documents += u64::from(ids.len() <= added);
         self.source.update(origin);
         self.docs.extend(&[self.num_tokens], u64::to_le_bytes)?;
         self.origin.extend(&[u64::from(origin.input), origin.position], u64::to_le_bytes)
     }
 
     /// Makes the files durable, then writes the record: its presence means that the shard is whole.
-    fn finish(self) -> Result<Closed> {
+    pub(super) fn finish(self) -> Result<Closed> {
         let record = ShardRecord {
             num_tokens: self.num_tokens,
             num_documents: self.num_documents,
