@@ -155,3 +155,20 @@ def test_markers_without_effect_or_without_a_token_are_refused(tmp_path: Path, t
     with pytest.raises(ValueError, match="shard_tokens is 0"):
         prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=out, shard_tokens=0)
     assert not out.exists()
+
+
+def test_the_store_is_the_same_for_any_number_of_workers(tmp_path: Path, tokenizer: Tokenizer):
+    # A text that is encoded in parts, by all workers, between many that are not.
+    texts = [f"the cat {i}" for i in range(3000)] + ["on the mat, " * 150_000] + TEXTS * 500
+    for workers in (1, 2, 8):
+        prepare(
+            Documents.from_texts(texts),
+            tokenizer=tokenizer,
+            out=tmp_path / f"{workers}.tm",
+            workers=workers,
+            shard_tokens=5000,
+            val_fraction=0.1,
+        )
+        assert_same_files(tmp_path / "1.tm", tmp_path / f"{workers}.tm")
+    with pytest.raises(ValueError, match="workers is 0; at least 1 thread has to encode"):
+        prepare(Documents.from_texts(TEXTS), tokenizer=tokenizer, out=tmp_path / "0.tm", workers=0)

@@ -274,6 +274,7 @@ def prepare(
     skip_rejected: bool,
     quarantine: Path | None,
     reading: tuple[str | None, str, str | None] | None = None,
+    workers: int | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...

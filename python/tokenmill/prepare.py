@@ -32,6 +32,7 @@ def prepare(
     on_error: Literal["raise", "skip", "quarantine"] = "raise",
     quarantine: str | os.PathLike[str] | None = None,
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
+    workers: int | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TokenStore:
@@ -69,6 +70,8 @@ def prepare(
             and ``record`` (``record_hex`` where it is not UTF-8). It appears when the store does, and
             replaces what is there.
         shard_tokens: a new shard begins at the first document after this many tokens.
+        workers: threads that encode; by default as many as ``TOKENMILL_NUM_THREADS`` says, or one a
+            processor. Reading, hashing and writing have a thread each besides.
         resume: go on with what a stopped run has left in ``out.partial``, if anything. The inputs are read
             again and compared, which is several times as fast as encoding them.
         progress: called as ``progress(stage, unit, done, total)`` some ten times a second.
@@ -94,6 +97,8 @@ def prepare(
     eos = _marker(tokenizer, "eos", add=add_eos, token=eos_token)
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens is {shard_tokens}; a shard needs at least 1 token")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; at least 1 thread has to encode")
     if on_error not in ("raise", "skip", "quarantine"):
         raise ValueError(f"on_error is {on_error!r}; it is 'raise', 'skip' or 'quarantine'")
     if dedup not in (None, "exact"):
@@ -115,6 +120,7 @@ def prepare(
         on_error != "raise",
         None if quarantine is None else Path(quarantine),
         (options["format"], options["text_field"], options["separator"]) if options else None,
+        workers,
         resume,
         progress,
     )

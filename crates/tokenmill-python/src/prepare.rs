@@ -6,13 +6,14 @@ use crate::monitor::PyMonitor;
 use crate::tokenizer::Tokenizer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::store::{self, PrepareOptions, SpecialText};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -28,6 +29,7 @@ fn prepare(
     skip_rejected: bool,
     quarantine: Option<PathBuf>,
     reading: Option<(Option<String>, String, Option<String>)>,
+    workers: Option<NonZeroUsize>,
     resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
@@ -54,6 +56,7 @@ fn prepare(
         skip_rejected,
         quarantine,
         reading: reading.transpose()?,
+        workers,
         resume,
     };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))

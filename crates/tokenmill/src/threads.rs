@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -31,12 +32,7 @@ pub fn pool() -> Result<&'static ThreadPool> {
     {
         return Ok(&owned.pool);
     }
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(requested_threads()?)
-        .thread_name(|i| format!("tokenmill-{i}"))
-        .build()
-        .map_err(|error| Error::value(format!("cannot start the worker threads: {error}")))?;
-    let made = Box::into_raw(Box::new(Owned { process, pool }));
+    let made = Box::into_raw(Box::new(Owned { process, pool: build(requested_threads()?)? }));
     // A parent's pool stays where it is: its threads do not exist here, and dropping it would wait for them.
     match POOL.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: `made` is now shared and never freed.
@@ -50,7 +46,36 @@ pub fn pool() -> Result<&'static ThreadPool> {
     }
 }
 
+/// Runs `work` in the pool of this process, or in one of its own with so many threads.
+pub fn with_pool<T>(threads: Option<NonZeroUsize>, work: impl FnOnce(&ThreadPool) -> Result<T>) -> Result<T> {
+    match threads {
+        None => work(pool()?),
+        Some(threads) => work(&build(threads.get())?),
+    }
+}
+
+/// Runs `work`, which fans out, in the pool that this thread belongs to, or in that of the process.
+pub fn install<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    if rayon::current_thread_index().is_some() { Ok(work()) } else { Ok(pool()?.install(work)) }
+}
+
+/// How many threads [`install`] has.
+pub fn count() -> Result<usize> {
+    match rayon::current_thread_index() {
+        Some(_) => Ok(rayon::current_num_threads()),
+        None => Ok(pool()?.current_num_threads()),
+    }
+}
+
 /// 0 lets rayon take all processors.
+fn build(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("tokenmill-{i}"))
+        .build()
+        .map_err(|error| Error::value(format!("cannot start the worker threads: {error}")))
+}
+
 fn requested_threads() -> Result<usize> {
     match std::env::var(THREADS_VARIABLE) {
         Err(_) => Ok(0),

@@ -65,6 +65,11 @@ LEFT_OUT = ("rejected", "duplicates", "special_text")
     type=click.IntRange(min=1),
     help="Begin a new shard, a unit of resuming and copying, after so many tokens. Default: 268435456.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Threads that encode; the store is the same for any number. Default: all processors.",
+)
 @click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
 @click.option(
     "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
@@ -87,6 +92,7 @@ def command(
     on_error: str | None,
     quarantine: str | None,
     shard_tokens: int | None,
+    workers: int | None,
     resume: bool,
     dry_run: bool,
     file_format: str | None,
@@ -124,6 +130,7 @@ def command(
         on_error=on_error,
         quarantine=quarantine,
         shard_tokens=shard_tokens,
+        workers=workers,
     )
     start = time.perf_counter()
     try:

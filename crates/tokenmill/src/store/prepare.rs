@@ -26,6 +26,7 @@ use crate::tokenizer::Tokenizer;
 use rayon::{ScopeFifo, ThreadPool};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct PrepareOptions {
     pub quarantine: Option<PathBuf>,
     /// How the source reads files, if it does: recorded, so that they can be read again in the same way.
     pub reading: Option<FileOptions>,
+    /// Threads that encode; `None`: those of the process. No byte of the store depends on it.
+    pub workers: Option<NonZeroUsize>,
     /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
     pub resume: bool,
 }
@@ -70,6 +73,7 @@ impl Default for PrepareOptions {
             skip_rejected: false,
             quarantine: None,
             reading: None,
+            workers: None,
             resume: false,
         }
     }
@@ -110,11 +114,10 @@ pub fn prepare(
         resume: options.resume,
     };
     let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
-    let pool = threads::pool()?;
     let allowed = if options.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
     let special_text = |text: &str| tokenizer.special_text(text);
     // Ids are made as wide as they are stored.
-    match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
+    threads::with_pool(options.workers, |pool| match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
         Dtype::Uint16 => {
             let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode(text, allowed, ids);
             let coder = Coder { encode: &encode, special_text: &special_text };
@@ -125,7 +128,7 @@ pub fn prepare(
             let coder = Coder { encode: &encode, special_text: &special_text };
             write_documents(source, &coder, writer, options, monitor, pool)
         }
-    }
+    })
 }
 
 /// Special tokens that a text spells: how many, and where the first is.

@@ -7,7 +7,6 @@ use crate::in_order::InOrder;
 use crate::monitor::{Monitor, Progress};
 use crate::special::{Allowed, Matcher, Part};
 use crate::threads;
-use rayon::ThreadPool;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -237,15 +236,14 @@ impl Job<'_> {
             }
             return Ok(offsets.0);
         }
-        let pool = threads::pool()?;
-        let threads = pool.current_num_threads();
+        let threads = threads::count()?;
         let goal = (bytes / (threads * TASKS_PER_THREAD)).clamp(TASK_BYTES.start, TASK_BYTES.end);
         let tasks = self.plan(goal)?;
         ids.make_room(room_for(self.texts.iter().map(|text| text.len())));
         if threads == 1 {
             self.run_here(&tasks, ids, &mut offsets, monitor)?;
         } else {
-            self.run_on(pool, &tasks, ids, &mut offsets, monitor)?;
+            self.run_parallel(threads, &tasks, ids, &mut offsets, monitor)?;
         }
         Ok(offsets.0)
     }
@@ -267,9 +265,9 @@ impl Job<'_> {
 
     /// Each task into memory of its own, from which the ids are moved to where they belong as soon as all before them are
     /// there. That memory is used again: what is touched for the first time costs as much as encoding.
-    fn run_on<O: Output>(
+    fn run_parallel<O: Output>(
         &self,
-        pool: &ThreadPool,
+        threads: usize,
         tasks: &[Task],
         ids: &mut O,
         offsets: &mut Offsets,
@@ -278,30 +276,33 @@ impl Job<'_> {
         let all = InOrder::new(All { ids, offsets, error: None });
         let (failed, spare) = (AtomicBool::new(false), Mutex::new(Vec::<Done<O>>::new()));
         let numbered: Vec<(usize, &Task)> = tasks.iter().enumerate().collect();
-        for group in numbered.chunks(TASKS_PER_TICK * pool.current_num_threads()) {
-            pool.scope_fifo(|scope| {
-                for &(number, task) in group {
-                    let (all, failed, spare) = (&all, &failed, &spare);
-                    scope.spawn_fifo(move |_| {
-                        if failed.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let mut done = lock(spare).pop().unwrap_or_default();
-                        let encoded = self.encode_task(task, &mut done.ids, |end| done.ends.push(end));
-                        all.put(number, encoded.map(|()| done), |all, _, done| match done {
-                            Ok(mut done) => {
-                                all.take(&mut done);
-                                lock(spare).push(done);
+        for group in numbered.chunks(TASKS_PER_TICK * threads) {
+            let run = || {
+                rayon::scope_fifo(|scope| {
+                    for &(number, task) in group {
+                        let (all, failed, spare) = (&all, &failed, &spare);
+                        scope.spawn_fifo(move |_| {
+                            if failed.load(Ordering::Relaxed) {
+                                return;
                             }
-                            // Told in order: the first of the texts, whichever thread failed first.
-                            Err(error) => {
-                                all.error.get_or_insert(error);
-                                failed.store(true, Ordering::Relaxed);
-                            }
+                            let mut done = lock(spare).pop().unwrap_or_default();
+                            let encoded = self.encode_task(task, &mut done.ids, |end| done.ends.push(end));
+                            all.put(number, encoded.map(|()| done), |all, _, done| match done {
+                                Ok(mut done) => {
+                                    all.take(&mut done);
+                                    lock(spare).push(done);
+                                }
+                                // Told in order: the first of the texts, whichever thread failed first.
+                                Err(error) => {
+                                    all.error.get_or_insert(error);
+                                    failed.store(true, Ordering::Relaxed);
+                                }
+                            });
                         });
-                    });
-                }
-            });
+                    }
+                })
+            };
+            threads::install(run)?;
             if failed.load(Ordering::Relaxed) {
                 break;
             }
