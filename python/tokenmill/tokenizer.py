@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     AllowedSpecial: TypeAlias = Literal["all"] | Collection[str]
 
 
-class ReadableText(Protocol):
-    """A file opened as text, or what reads like one."""
+class Readable(Protocol):
+    """A file, opened as text or as bytes, or what reads like one."""
 
-    def read(self, size: int, /) -> str:
-        """The next `size` characters at most; `""` at the end."""
+    def read(self, size: int, /) -> str | bytes:
+        """The next `size` characters or bytes at most; `""` or `b""` at the end."""
 
 
 # Characters that `encode_iter` hands to the core at once: work for all threads, yet little memory.
@@ -104,13 +105,32 @@ class Tokenizer:
     def encode(self, text: str, *, allowed_special: AllowedSpecial = ()) -> list[int]:
         """The ids of `text`. A long text is cut where that changes nothing and encoded on all processors.
 
+        Args:
+            text: what to encode, of any length.
+            allowed_special: spellings of special tokens that the text may contain, or "all".
+
         Raises:
             UnknownTokenError: the text has a word (or byte) without a token, and there is no unknown token.
+            ValueError: `allowed_special` names what is no special token of this tokenizer.
+
+        >>> import tokenmill as tm
+        >>> docs = tm.Documents.from_texts(["the cat", "the hat"])
+        >>> tok = tm.train_bpe(docs, vocab_size=260, special_tokens=["<|end|>"])
+        >>> tok.encode("the hat")
+        [258, 32, 104, 256]
+        >>> len(tok.encode("<|end|>")), tok.encode("<|end|>", allowed_special={"<|end|>"})
+        (7, [259])
         """
         return self._core.encode(text, _allowed(allowed_special))
 
     def encode_to_numpy(self, text: str, *, allowed_special: AllowedSpecial = ()) -> npt.NDArray[np.uint32]:
-        """The ids of `text` as `uint32[n]`."""
+        """The ids of `text` as `uint32[n]`; arguments and errors as `encode`, without an object for each id.
+
+        >>> import tokenmill as tm
+        >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
+        >>> tok.encode_to_numpy("abc")
+        array([97, 98, 99], dtype=uint32)
+        """
         return self._core.encode_to_numpy(text, _allowed(allowed_special))
 
     def encode_batch(
@@ -125,6 +145,12 @@ class Tokenizer:
 
         Raises:
             UnknownTokenError: as `encode`; the message begins with the number of the text.
+            TypeError, ValueError, DocumentError: as `encode_batch_to_arrow`.
+
+        >>> import tokenmill as tm
+        >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
+        >>> tok.encode_batch(["ab", "", "c"])
+        [[97, 98], [], [99]]
         """
         return self._core.encode_batch(_texts(texts), _allowed(allowed_special), column)
 
@@ -184,12 +210,17 @@ class Tokenizer:
         )
 
     def encode_iter(
-        self, stream: Iterable[str] | ReadableText, *, allowed_special: AllowedSpecial = ()
+        self,
+        stream: Iterable[str] | Iterable[bytes] | Readable,
+        *,
+        allowed_special: AllowedSpecial = (),
+        errors: Literal["strict", "replace", "ignore"] = "strict",
     ) -> Iterator[npt.NDArray[np.uint32]]:
         """Encode one text that arrives in chunks, in little memory.
 
         The arrays, one after the other, are the ids of the whole text, `encode("".join(stream))`, whatever
-        the chunks, and also where a chunk ends inside a word, a special token or a surrogate pair.
+        the chunks, and also where a chunk ends inside a word, a special token, a surrogate pair or, of bytes,
+        a character.
 
         It holds a chunk, or a million characters of smaller ones, and what lies behind the last place where
         the text can be cut without changing any id: a few words, for text of any language. A text without
@@ -197,25 +228,33 @@ class Tokenizer:
         a regular expression of your own, of which nothing is known.
 
         Args:
-            stream: the chunks, any iterable of `str`; or a file opened as text, of which a million characters
-                are read at a time.
+            stream: the chunks, any iterable of `str`, or of `bytes` in UTF-8 (a pipe, a download); or a file
+                opened as either, of which a million characters or bytes are read at a time.
             allowed_special: special tokens that the text may contain, or "all".
+            errors: what becomes of bytes that are not UTF-8, as in `bytes.decode`.
 
         Yields:
             `uint32[n]` with n > 0.
 
         Raises:
-            TypeError: `stream` is a `str`, or a chunk is not.
+            TypeError: `stream` is a `str` or `bytes`, or its chunks are neither, or some of both.
+            UnicodeDecodeError: bytes are not UTF-8; the message says where in the stream.
             UnknownTokenError: as `encode`.
 
         >>> import tokenmill as tm
         >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
         >>> [ids.tolist() for ids in tok.encode_iter(["a", "b", " c"])]
         [[97, 98], [32, 99]]
+        >>> import io
+        >>> [ids.tolist() for ids in tok.encode_iter(io.BytesIO("é".encode()))]
+        [[195, 169]]
         """
-        if isinstance(stream, str):
-            raise TypeError("stream is a str, whose characters would be the chunks; call encode")
-        return self._encode_chunks(_chunks(stream), _core.EncodeStream(self._core, _allowed(allowed_special)))
+        if isinstance(stream, str | bytes):
+            kind, parts = ("str", "characters") if isinstance(stream, str) else ("bytes", "numbers")
+            raise TypeError(f"stream is a {kind}, whose {parts} would be the chunks; pass [stream]")
+        return self._encode_chunks(
+            _chunks(_texts_of(stream, errors)), _core.EncodeStream(self._core, _allowed(allowed_special))
+        )
 
     @staticmethod
     def _encode_chunks(
@@ -232,11 +271,28 @@ class Tokenizer:
     def encode_with_offsets(
         self, text: str, *, allowed_special: AllowedSpecial = ()
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """The ids, and for each the span `(start, end)` of bytes in `text.encode()` that it stands for."""
+        """The ids, and for each the span `(start, end)` of bytes in `text.encode()` that it stands for.
+
+        A span begins or ends inside a character where a token does. Between words lies what belongs to none.
+        A lone surrogate counts as U+FFFD, three bytes. Arguments and errors as `encode`.
+
+        >>> import tokenmill as tm
+        >>> docs = tm.Documents.from_texts(["the cat", "the hat"])
+        >>> tok = tm.train_bpe(docs, vocab_size=259, special_tokens=[])
+        >>> ids, spans = tok.encode_with_offsets("the hat")
+        >>> ids, [b"the hat"[start:end] for start, end in spans]
+        ([258, 32, 104, 256], [b'the', b' ', b'h', b'at'])
+        """
         return self._core.encode_with_offsets(text, _allowed(allowed_special))
 
     def count(self, text: str, *, allowed_special: AllowedSpecial = ()) -> int:
-        """How many ids `encode` would give."""
+        """How many ids `encode` would give, without making them. Arguments and errors as `encode`.
+
+        >>> import tokenmill as tm
+        >>> docs = tm.Documents.from_texts(["the cat", "the hat"])
+        >>> tm.train_bpe(docs, vocab_size=259, special_tokens=[]).count("the hat")
+        4
+        """
         return self._core.count(text, _allowed(allowed_special))
 
     def decode(
@@ -338,13 +394,11 @@ def _texts(texts: Any) -> Any:
     return texts if arrow or isinstance(texts, list) else list(texts)
 
 
-def _chunks(stream: Iterable[str] | ReadableText) -> Iterator[str]:
+def _chunks(texts: Iterable[str]) -> Iterator[str]:
     """Chunks of `CHUNK` characters at least, but for the last; none ends inside a surrogate pair."""
     parts: list[str] = []
     size = 0
-    for number, part in enumerate(_parts(stream)):
-        if not isinstance(part, str):
-            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a str")
+    for part in texts:
         parts.append(part)
         size += len(part)
         if size >= CHUNK:
@@ -357,10 +411,38 @@ def _chunks(stream: Iterable[str] | ReadableText) -> Iterator[str]:
     yield "".join(parts)
 
 
-def _parts(stream: Any) -> Iterator[str]:
+def _texts_of(stream: Any, errors: str) -> Iterator[str]:
+    """The chunks as they come, those of bytes decoded."""
+    decoder = getincrementaldecoder("utf-8")(errors)
+    kind: type | None = None
+    seen = 0
+    for number, part in enumerate(_parts(stream)):
+        kind = kind or (bytes if isinstance(part, bytes) else str)
+        if not isinstance(part, kind):
+            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a {kind.__name__}")
+        yield part if isinstance(part, str) else _decoded(decoder, part, seen)
+        seen += len(part)
+    yield _decoded(decoder, b"", seen, final=True)
+
+
+def _decoded(decoder: IncrementalDecoder, part: bytes, seen: int, *, final: bool = False) -> str:
+    """What is complete of the text; of the `seen` bytes before this part the last few may be waiting."""
+    waiting = len(decoder.getstate()[0])
+    try:
+        return decoder.decode(part, final)
+    except UnicodeDecodeError as error:
+        error.reason += f" (byte {seen - waiting + error.start:,} of the stream; errors='replace' goes on)"
+        raise
+
+
+def _parts(stream: Any) -> Iterator[Any]:
     """The chunks as they come."""
     read = getattr(stream, "read", None)
-    return iter(stream) if read is None else iter(lambda: read(CHUNK), "")
+    if read is None:
+        yield from stream
+        return
+    while part := read(CHUNK):
+        yield part
 
 
 def _ids(ids: Iterable[int]) -> list[int]:

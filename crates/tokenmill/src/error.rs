@@ -92,11 +92,39 @@ impl Error {
 
     /// A [`Error::Format`] for a tokenizer file.
     pub fn format(path: impl AsRef<Path>, reason: impl Into<String>) -> Error {
-        Error::Format { path: path.as_ref().to_path_buf(), reason: reason.into() }
+        Error::Format { path: path.as_ref().to_path_buf(), reason: clipped(reason.into()) }
     }
 
     /// A [`Error::Store`] for a token store.
     pub fn store(path: impl AsRef<Path>, reason: impl Into<String>) -> Error {
         Error::Store { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+}
+
+/// A message of readable length. It may quote a file, which may have a token of a megabyte.
+fn clipped(reason: String) -> String {
+    const FIRST: usize = 400;
+    const LAST: usize = 100;
+    let place = |(place, _): (usize, char)| place;
+    let first = reason.char_indices().nth(FIRST).map(place);
+    let last = reason.char_indices().nth_back(LAST - 1).map(place);
+    match (first, last) {
+        (Some(first), Some(last)) if first < last => format!("{} ... {}", &reason[..first], &reason[last..]),
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_message_the_two_ends_are_kept() {
+        for count in [0, 1, 400, 500] {
+            assert_eq!(clipped("é".repeat(count)).chars().count(), count);
+        }
+        let message = Error::format("t.json", format!("begin {} at line 3", "é".repeat(10_000))).to_string();
+        assert!(message.starts_with("t.json: begin é") && message.ends_with("é at line 3"), "{message}");
+        assert_eq!(message.chars().count(), "t.json: ".len() + 400 + " ... ".len() + 100);
     }
 }

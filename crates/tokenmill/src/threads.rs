@@ -67,15 +67,35 @@ pub fn count() -> Result<usize> {
     }
 }
 
-/// 0 lets rayon take all processors.
+/// Starting more threads than this takes what they would save.
+const MOST_BRIEFLY: usize = 8;
+
+/// Runs `work` in a pool that ends with it. A process that has only loaded a tokenizer has one thread before and after: Python
+/// warns of a `fork` where there are more.
+pub fn briefly<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R> {
+    let threads = match requested_threads()? {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    // One is started too: outside a pool rayon would start, and keep, a pool of its own.
+    let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_BRIEFLY));
+    pool.build_scoped(rayon::ThreadBuilder::run, |pool| pool.install(work)).map_err(cannot_start)
+}
+
+fn cannot_start(error: rayon::ThreadPoolBuildError) -> Error {
+    Error::value(format!("cannot start the worker threads: {error}"))
+}
+
+/// A pool; 0 threads let rayon take all processors.
 fn build(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|i| format!("tokenmill-{i}"))
         .build()
-        .map_err(|error| Error::value(format!("cannot start the worker threads: {error}")))
+        .map_err(cannot_start)
 }
 
+/// What the environment asks for; 0: nothing.
 fn requested_threads() -> Result<usize> {
     match std::env::var(THREADS_VARIABLE) {
         Err(_) => Ok(0),

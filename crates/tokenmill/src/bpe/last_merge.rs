@@ -13,39 +13,83 @@
 use super::ByteIds;
 use super::merge::{MergeBuffers, merge};
 use super::pairs::{Asked, NEVER, Packed, PairTable};
+use crate::error::Result;
+use crate::threads;
 use crate::vocab::Vocab;
+use rayon::prelude::*;
 
-/// Puts into `table`, which is empty, the one pair of each token that merges make of single bytes.
-pub(super) fn fill(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds) {
+/// Puts into `table`, which is empty, the one pair of each token that merges make of single bytes. The pairs of tokens of
+/// one length depend on shorter ones alone: a large vocabulary's are looked for by several threads.
+pub(super) fn fill(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds) -> Result<()> {
     let ids = by_length(vocab);
+    if ids.len() < ENOUGH_FOR_THREADS {
+        fill_by_length(table, vocab, byte_ids, &ids);
+        return Ok(());
+    }
+    threads::briefly(|| fill_by_length(table, vocab, byte_ids, &ids))
+}
+
+/// Some 2 ms of work, twenty times what starting the threads takes.
+const ENOUGH_FOR_THREADS: usize = 10_000;
+
+/// Of tokens of one length one thread takes so many at least.
+const SHARE: usize = 64 * LANES;
+
+fn fill_by_length(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds, ids: &[u32]) {
     let bytes = |id: u32| vocab.bytes(id).unwrap_or_default();
-    let mut lanes = vec![Lane::default(); LANES];
-    let mut buffers = (Vec::new(), MergeBuffers::default());
-    let mut pairs = Vec::with_capacity(LANES);
+    let mut pairs = Vec::new();
     for same_length in ids.chunk_by(|one, other| bytes(*one).len() == bytes(*other).len()) {
-        let length = bytes(same_length[0]).len();
-        for group in same_length.chunks(LANES) {
-            pairs.clear();
-            let tokens = group.iter().map(|id| (*id, bytes(*id)));
-            match table.packed() {
-                Some(packed) if length <= SHORT => {
-                    let lanes = &mut lanes[..group.len()];
-                    for (lane, (_, token)) in lanes.iter_mut().zip(tokens) {
-                        lane.start(table, token, byte_ids);
-                    }
-                    match length {
-                        ..=8 => merge_side_by_side::<8>(packed, length, lanes),
-                        9..=16 => merge_side_by_side::<16>(packed, length, lanes),
-                        _ => merge_side_by_side::<SHORT>(packed, length, lanes),
-                    }
-                    pairs.extend(lanes.iter().map(Lane::last_two));
-                }
-                _ => pairs.extend(tokens.map(|(_, token)| last_two(table, token, byte_ids, &mut buffers))),
+        pairs.clear();
+        pairs.resize(same_length.len(), None);
+        let search = Search { table, vocab, byte_ids };
+        if same_length.len() <= SHARE {
+            search.pairs_of(same_length, &mut pairs);
+        } else {
+            let shares = same_length.par_chunks(SHARE).zip(pairs.par_chunks_mut(SHARE));
+            shares.for_each(|(ids, pairs)| search.pairs_of(ids, pairs));
+        }
+        for (pair, id) in pairs.iter().zip(same_length) {
+            if let Some((left, right)) = *pair {
+                table.insert(left, right, *id, bytes(*id));
             }
-            for (pair, id) in pairs.iter().zip(group) {
-                if let Some((left, right)) = *pair {
-                    table.insert(left, right, *id, bytes(*id));
-                }
+        }
+    }
+}
+
+/// What a search for pairs reads.
+struct Search<'a> {
+    /// Has the pairs of all shorter tokens.
+    table: &'a PairTable,
+    vocab: &'a Vocab,
+    byte_ids: &'a ByteIds,
+}
+
+impl Search<'_> {
+    /// The pairs of tokens of one length.
+    fn pairs_of(&self, ids: &[u32], pairs: &mut [Option<(u32, u32)>]) {
+        let Search { table, vocab, byte_ids } = *self;
+        let bytes = |id: u32| vocab.bytes(id).unwrap_or_default();
+        let length = ids.first().map_or(0, |id| bytes(*id).len());
+        let Some(packed) = table.packed().filter(|_| length <= SHORT) else {
+            let mut buffers = (Vec::new(), MergeBuffers::default());
+            for (pair, id) in pairs.iter_mut().zip(ids) {
+                *pair = last_two(table, bytes(*id), byte_ids, &mut buffers);
+            }
+            return;
+        };
+        let mut lanes = vec![Lane::default(); LANES.min(ids.len())];
+        for (ids, pairs) in ids.chunks(LANES).zip(pairs.chunks_mut(LANES)) {
+            let lanes = &mut lanes[..ids.len()];
+            for (lane, id) in lanes.iter_mut().zip(ids) {
+                lane.start(table, bytes(*id), byte_ids);
+            }
+            match length {
+                ..=8 => merge_side_by_side::<8>(packed, length, lanes),
+                9..=16 => merge_side_by_side::<16>(packed, length, lanes),
+                _ => merge_side_by_side::<SHORT>(packed, length, lanes),
+            }
+            for (pair, lane) in pairs.iter_mut().zip(lanes) {
+                *pair = lane.last_two();
             }
         }
     }

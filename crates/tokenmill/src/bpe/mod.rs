@@ -73,7 +73,7 @@ impl BpeModel {
                 check_merges(&vocab, list)?;
                 PairTable::from_list(list, &byte_ids)?
             }
-            Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids),
+            Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids)?,
         };
         Ok(BpeModel {
             pattern,

@@ -76,12 +76,12 @@ impl PairTable {
 
     /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank. Only the pairs that can come
     /// up are kept; see [`super::last_merge`].
-    pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> PairTable {
+    pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> Result<PairTable> {
         let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
         let slots = Slots::for_at_most(vocab.len(), largest);
         let mut table = PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) };
-        fill(&mut table, vocab, byte_ids);
-        table
+        fill(&mut table, vocab, byte_ids)?;
+        Ok(table)
     }
 
     /// The token `id` is made of `left` and `right`; `bytes` are its own.

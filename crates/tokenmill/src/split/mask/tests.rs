@@ -3,6 +3,10 @@ use super::*;
 use proptest::prelude::*;
 use rayon::prelude::*;
 
+#[cfg(unix)]
+#[path = "../../../tests/oracle/guard.rs"]
+mod guard;
+
 /// Characters that the rules treat differently, one byte to four.
 const CHARACTERS: [&str; 36] = [
     "a", "s", "r", "l", "e", "E", "S", "1", " ", "\t", "\n", "\r", "'", "/", ".", "é", "É", "ſ", "ǅ", "²", "\u{a0}",
@@ -109,6 +113,38 @@ proptest! {
     #[test]
     fn texts_of_any_characters_are_cut_alike_at_every_level(text in any::<String>()) {
         check(&format!("{text}{}", "x".repeat(64)));
+    }
+}
+
+/// Memory that ends where the text does: levels other than the processor's best are only ever forced here.
+#[cfg(unix)]
+mod at_page_edges {
+    use super::guard::Guarded;
+    use super::*;
+
+    /// Around the sizes of registers and windows.
+    const LENGTHS: [usize; 13] = [0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128];
+
+    #[test]
+    fn every_level_cuts_at_every_offset_as_the_scanner_does_and_reads_no_byte_too_much() {
+        let filling = "Ab c".repeat(20);
+        let cases: Vec<(&str, usize)> = CHARACTERS
+            .into_iter()
+            .flat_map(|character| (0..WINDOW + 7).map(move |offset| (character, offset)))
+            .collect();
+        cases.into_par_iter().for_each_init(
+            || Guarded::new(8 << 10),
+            |memory, (character, offset)| {
+                for length in LENGTHS {
+                    let run = character.repeat(length.div_ceil(character.len()));
+                    for behind in ["", "x", "\n"] {
+                        let text = format!("{}{run}{behind}", &filling[..offset]);
+                        check(memory.at_end(&text));
+                        check(memory.across(&text, offset));
+                    }
+                }
+            },
+        );
     }
 }
 
