@@ -414,14 +414,17 @@ def _chunks(texts: Iterable[str]) -> Iterator[str]:
 def _texts_of(stream: Any, errors: str) -> Iterator[str]:
     """The chunks as they come, those of bytes decoded."""
     decoder = getincrementaldecoder("utf-8")(errors)
-    kind: type | None = None
+    kind = ""
     seen = 0
     for number, part in enumerate(_parts(stream)):
-        kind = kind or (bytes if isinstance(part, bytes) else str)
-        if not isinstance(part, kind):
-            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a {kind.__name__}")
-        yield part if isinstance(part, str) else _decoded(decoder, part, seen)
-        seen += len(part)
+        kind = kind or ("bytes" if isinstance(part, bytes) else "str")
+        if isinstance(part, bytes) and kind == "bytes":
+            yield _decoded(decoder, part, seen)
+            seen += len(part)
+        elif isinstance(part, str) and kind == "str":
+            yield part
+        else:
+            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a {kind}")
     yield _decoded(decoder, b"", seen, final=True)
 
 

@@ -139,6 +139,7 @@ mod at_page_edges {
                     let run = character.repeat(length.div_ceil(character.len()));
                     for behind in ["", "x", "\n"] {
                         let text = format!("{}{run}{behind}", &filling[..offset]);
+                        check(memory.at_start(&text));
                         check(memory.at_end(&text));
                         check(memory.across(&text, offset));
                     }
