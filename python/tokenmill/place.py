@@ -94,7 +94,9 @@ def input_text(store: TokenStore, origin: Origin, ids: Ids) -> tuple[str, bool]:
     allowed: Any = "all" if plan["specials"] == "allow" else ()
     found = store.tokenizer.encode_to_numpy(text, allowed_special=allowed)
     if not np.array_equal(found, ids):
-        raise ValueError(f"{origin.input} has changed since the store was made of it: other text is there now")
+        raise ValueError(
+            f"{origin.input} has changed since the store was made of it: other text is there now"
+        )
     return text, is_record
 
 

@@ -86,9 +86,7 @@ def print_place(path: str, token: int, *, as_json: bool) -> None:
     origin = facts.pop("origin")
     context = f"{visible(facts.pop('before'))}[{visible(facts.pop('text'))}]{visible(facts.pop('after'))}"
     rows = {**facts, "read_from": place.read_from, **origin, "text": context}
-    print_rows(
-        [(name.replace("_", " "), value) for name, value in rows.items() if value is not None]
-    )
+    print_rows([(name.replace("_", " "), value) for name, value in rows.items() if value is not None])
 
 
 def text_of(name: str, value: Any) -> Any:
