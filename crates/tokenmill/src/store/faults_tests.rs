@@ -3,7 +3,7 @@
 
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
-use super::prepare::{Coder, write_documents};
+use super::prepare::{Coder, LateWriter, write_documents};
 use super::{Manifest, PrepareOptions, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
@@ -108,7 +108,7 @@ impl Run {
         let save = |path: &Path| fs::write(path, self.tokenizer).map_err(Error::io(path));
         let disk = Disk { faults: Some(Arc::clone(faults)) };
         let writer = Writer::on_disk(disk, out, options, save)?;
-        write_documents(&mut source, &CODER, writer, &self.options, &(), &POOL)
+        write_documents(&mut source, &CODER, LateWriter::now(writer), &self.options, &(), &POOL)
     }
 
     /// Without faults.
@@ -295,7 +295,9 @@ fn fewer_documents_than_are_on_disk_are_refused() {
     };
     let save = |path: &Path| fs::write(path, "{}").map_err(Error::io(path));
     let writer = Writer::create(&out, options, save).unwrap();
-    let error = write_documents(&mut source, &CODER, writer, &run.options, &(), &POOL).unwrap_err().to_string();
+    let error = write_documents(&mut source, &CODER, LateWriter::now(writer), &run.options, &(), &POOL)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("was made of other documents than are read now"), "{error}");
 }
 

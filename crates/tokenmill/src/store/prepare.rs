@@ -15,7 +15,7 @@ use super::split::{Split, Splitter};
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, FileOptions, Layout, Rejected};
+use crate::documents::{Block, BlockSource, FileOptions, InputRecord, Layout, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::formats::tokenizer_json;
 use crate::in_order::{Flow, InOrder};
@@ -113,7 +113,11 @@ pub fn prepare(
         inputs: source.planned(),
         resume: options.resume,
     };
-    let writer = Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path))?;
+    let create = || Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path));
+    // What a stopped run has left is to be known before anything is encoded, and no quarantine is begun for a store that
+    // cannot be. And nobody is to wait for a first document only to learn that another process is at work.
+    let at_once = options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
+    let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
     let allowed = if options.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
     let special_text = |text: &str| tokenizer.special_text(text);
     // Ids are made as wide as they are stored.
@@ -146,7 +150,7 @@ pub(super) struct Coder<'a, T> {
 pub(super) fn write_documents<T: StoredId>(
     source: &mut dyn BlockSource,
     coder: &Coder<'_, T>,
-    writer: Writer,
+    writer: LateWriter<'_>,
     options: &PrepareOptions,
     monitor: &dyn Monitor,
     pool: &ThreadPool,
@@ -155,7 +159,7 @@ where
     Vec<T>: Output,
 {
     let selection = Selection {
-        splitter: writer.splitter(),
+        splitter: Splitter::new(options.val_fraction)?,
         on_disk: OnDisk::First(writer.kept()),
         texts: options.dedup.then(HashSet::new),
         quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
@@ -168,6 +172,42 @@ where
     writer.finish(source.inputs(), selection.summary)
 }
 
+/// A writer that is made when the first document is there: the tokenizer's file takes 30 to 60 ms, in which other threads
+/// encode.
+pub(super) struct LateWriter<'a> {
+    create: Option<Create<'a>>,
+    writer: Option<Writer>,
+}
+
+type Create<'a> = Box<dyn FnOnce() -> Result<Writer> + Send + 'a>;
+
+impl LateWriter<'_> {
+    pub(super) fn now(writer: Writer) -> Self {
+        LateWriter { create: None, writer: Some(writer) }
+    }
+
+    fn later<'a>(create: impl FnOnce() -> Result<Writer> + Send + 'a) -> LateWriter<'a> {
+        LateWriter { create: Some(Box::new(create)), writer: None }
+    }
+
+    /// How many of the first documents of each split are on disk.
+    fn kept(&self) -> [u64; 2] {
+        self.writer.as_ref().map_or([0, 0], Writer::kept)
+    }
+
+    fn get(&mut self) -> Result<&mut Writer> {
+        if let Some(create) = self.create.take() {
+            self.writer = Some(create()?);
+        }
+        self.writer.as_mut().ok_or_else(|| Error::value("the store could not be begun"))
+    }
+
+    fn finish(mut self, inputs: Vec<InputRecord>, summary: Summary) -> Result<Manifest> {
+        self.get()?;
+        self.writer.ok_or_else(|| Error::value("the store could not be begun"))?.finish(inputs, summary)
+    }
+}
+
 /// Where the documents go, in the order of the inputs.
 pub(super) trait Sink: Send {
     /// A document that was encoded.
@@ -176,13 +216,13 @@ pub(super) trait Sink: Send {
     fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
 }
 
-impl Sink for Writer {
+impl Sink for LateWriter<'_> {
     fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
-        Writer::append(self, split, ids, origin)
+        self.get()?.append(split, ids, origin)
     }
 
     fn skip(&mut self, split: Split, origin: &Origin) -> Result<()> {
-        Writer::skip(self, split, origin)
+        self.get()?.skip(split, origin)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stores of a few tokens, written, read back, and damaged in every way that a disk or a stranger can.
 
-use super::prepare::{Coder, write_documents};
+use super::prepare::{Coder, LateWriter, write_documents};
 use super::verify::verify_with;
 use super::{
     BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, SpecialText, Split, Splitter, Store,
@@ -480,7 +480,7 @@ fn prepare_split(
     let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, val_fraction, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
     let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
-    write_documents(&mut source, &coder, writer, &prepare, monitor, &pool)
+    write_documents(&mut source, &coder, LateWriter::now(writer), &prepare, monitor, &pool)
 }
 
 #[test]

@@ -68,7 +68,6 @@ impl StoredId for u32 {
 /// `NAME.partial`, for [`WriterOptions::resume`]; where there is none, nothing.
 pub struct Writer {
     plan: Plan,
-    splitter: Splitter,
     manifest: Manifest,
     /// What a stopped run finished, not yet seen again, by split.
     kept: [Kept; 2],
@@ -103,7 +102,8 @@ impl Writer {
         if shard_tokens == 0 {
             return Err(Error::value("shard_tokens is 0; a shard needs at least 1 token"));
         }
-        let splitter = Splitter::new(val_fraction)?;
+        // Refuses what is no fraction before anything is written.
+        Splitter::new(val_fraction)?;
         for (name, id) in [("BOS", bos), ("EOS", eos)] {
             if let Some(id) = id.filter(|id| u64::from(*id) >= vocab_size) {
                 return Err(Error::value(format!("{name} id {id} is not below the vocabulary size {vocab_size}")));
@@ -130,7 +130,6 @@ impl Writer {
         let kept = workspace.enter(&plan, manifest.dtype)?;
         Ok(Writer {
             plan,
-            splitter,
             manifest,
             begun: [kept[0].len(), kept[1].len()],
             kept: kept.map(Kept::new),
@@ -139,11 +138,6 @@ impl Writer {
             closing: Closing::default(),
             workspace,
         })
-    }
-
-    /// Tells which split a document belongs to.
-    pub fn splitter(&self) -> Splitter {
-        self.splitter
     }
 
     /// How many of the first documents of each split are on disk: those have to be [skipped](Writer::skip).
