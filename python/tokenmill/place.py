@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,8 +43,8 @@ def place_of(store: TokenStore, token: int, context: int) -> Place:
     """See `TokenStore.where`. Takes the time of the document: its record is read, encoded and compared."""
     origin = store.origin(token)
     start, stop = store._core.document_range(origin.document)
-    manifest = store.manifest
-    first, end = start + (manifest["bos"] is not None), stop - (manifest["eos"] is not None)
+    bos, eos = store._markers
+    first, end = start + bos, stop - eos
     ids = store._core.slice(first, end)
     reason, file_byte = None, None
     try:
@@ -82,8 +81,7 @@ def input_text(store: TokenStore, origin: Origin, ids: Ids) -> tuple[str, bool]:
     """
     import numpy as np
 
-    plan: dict[str, Any] = json.loads((store.path / "prepare.json").read_text(encoding="utf-8"))
-    reading = plan.get("reading")
+    specials, reading = store._prepared
     if reading is None or origin.input == "<stdin>":
         raise ValueError(f"{origin.input} is no file")
     if origin.unit == "row" or is_url(origin.input):
@@ -91,7 +89,7 @@ def input_text(store: TokenStore, origin: Origin, ids: Ids) -> tuple[str, bool]:
     if not Path(origin.input).is_file():
         raise ValueError(f"{origin.input} is gone; a relative name counts from the current folder")
     text, is_record = _core.document_at(origin.input, origin.position, **reading)
-    allowed: Any = "all" if plan["specials"] == "allow" else ()
+    allowed: Any = "all" if specials == "allow" else ()
     found = store.tokenizer.encode_to_numpy(text, allowed_special=allowed)
     if not np.array_equal(found, ids):
         raise ValueError(

@@ -140,7 +140,14 @@ class TokenStore:
     """
 
     def __init__(self, core: _core.Store) -> None:
-        self._core = core
+        self._handle: _core.Store | None = core
+        self._name = Path(core.path)
+
+    @property
+    def _core(self) -> _core.Store:
+        if self._handle is None:
+            raise ValueError(f"{self._name} was closed; open it again with TokenStore.open")
+        return self._handle
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], split: Split = "train") -> TokenStore:
@@ -156,7 +163,26 @@ class TokenStore:
     def __reduce__(self) -> tuple[Callable[[Path, Split], TokenStore], tuple[Path, Split]]:
         return TokenStore.open, (self.path, self.split)
 
+    def close(self) -> None:
+        """Let go of the files; whatever is asked of the store afterwards is a ValueError.
+
+        A loader or a mixture made of it goes on: it has a hold of its own. Also at the end of a ``with``.
+        """
+        self._handle = None
+        if (validation := self.__dict__.pop("validation", None)) is not None:
+            validation.close()
+
+    def __enter__(self) -> TokenStore:
+        """The store itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closes it."""
+        self.close()
+
     def __repr__(self) -> str:
+        if self._handle is None:
+            return f"TokenStore({str(self._name)!r}: closed)"
         size = f"{self.num_tokens:,} tokens, {self.num_documents:,} documents"
         split = "" if self.split == "train" else f"{self.split} split, "
         return f"TokenStore({str(self.path)!r}: {split}{size}, {self.dtype})"
@@ -228,10 +254,19 @@ class TokenStore:
 
         return Tokenizer.load(self._core.tokenizer_path)
 
+    # manifest.json and prepare.json list every input, a million perhaps: not parsed again for every token.
+
     @cached_property
-    def _has_bos(self) -> bool:
-        # The manifest lists every input, a million perhaps: not to be parsed again for every token.
-        return self.manifest["bos"] is not None
+    def _markers(self) -> tuple[bool, bool]:
+        """Whether documents have a BOS, and an EOS."""
+        manifest = self.manifest
+        return manifest["bos"] is not None, manifest["eos"] is not None
+
+    @cached_property
+    def _prepared(self) -> tuple[str, dict[str, Any] | None]:
+        """What special tokens in texts were, and how files were read; None: there were no files."""
+        plan = json.loads((self.path / "prepare.json").read_text(encoding="utf-8"))
+        return plan["specials"], plan.get("reading")
 
     def __len__(self) -> int:
         return self.num_tokens
@@ -269,7 +304,7 @@ class TokenStore:
         name, unit, position = self._core.origin(document)
         start, _ = self._core.document_range(document)
         before = self._core.slice(start, token)
-        if len(before) and self._has_bos:
+        if len(before) and self._markers[0]:
             before = before[1:]
         byte = len(self.tokenizer.decode_bytes(before.tolist()))
         return Origin(input=name, document=document, position=position, unit=unit, byte=byte)
