@@ -194,6 +194,10 @@ def test_changed_options_and_inputs_are_refused_with_what_differs(tmp_path: Path
     Path(a).write_bytes(text.replace(b"fox", b"cat", 1))
     assert f"shard-00000 was made of other documents than are read now: {a} has changed" in refused([a, b])
     Path(a).write_bytes(text)
+    Path(b).rename(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match=r"b\.jsonl"):
+        prepare([a, b], tokenizer=tokenizer, out=out, shard_tokens=10**6, resume=True)
+    (tmp_path / "gone").rename(b)
 
     resumed = prepare([a, b], tokenizer=tokenizer, out=out, shard_tokens=10**6, resume=True)
     assert files(resumed.path) == files(
