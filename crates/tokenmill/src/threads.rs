@@ -70,20 +70,22 @@ pub fn count() -> Result<usize> {
 /// Starting more threads than this takes what they would save.
 const MOST_BRIEFLY: usize = 8;
 
-/// Runs `work` in a pool that ends with it. A process that has only loaded a tokenizer has one thread before and after: Python
-/// warns of a `fork` where there are more.
-pub fn briefly<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R> {
+/// Runs `work` in a pool that ends with it, and tells it whether there is one: not for one thread, nor where the system
+/// gives no more. A process that has only loaded a tokenizer has one thread before and after, as Python warns of a `fork`
+/// where there are several.
+pub fn briefly<R: Send>(mut work: impl FnMut(bool) -> R + Send) -> Result<R> {
     let threads = match requested_threads()? {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    // One is started too: outside a pool rayon would start, and keep, a pool of its own.
-    let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_BRIEFLY));
-    pool.build_scoped(rayon::ThreadBuilder::run, |pool| pool.install(work)).map_err(cannot_start)
-}
-
-fn cannot_start(error: rayon::ThreadPoolBuildError) -> Error {
-    Error::value(format!("cannot start the worker threads: {error}"))
+    if threads > 1 {
+        let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_BRIEFLY));
+        let done = pool.build_scoped(rayon::ThreadBuilder::run, |pool| pool.install(|| work(true)));
+        if let Ok(done) = done {
+            return Ok(done);
+        }
+    }
+    Ok(work(false))
 }
 
 /// A pool; 0 threads let rayon take all processors.
@@ -92,7 +94,7 @@ fn build(threads: usize) -> Result<ThreadPool> {
         .num_threads(threads)
         .thread_name(|i| format!("tokenmill-{i}"))
         .build()
-        .map_err(cannot_start)
+        .map_err(|error| Error::value(format!("cannot start the worker threads: {error}")))
 }
 
 /// What the environment asks for; 0: nothing.

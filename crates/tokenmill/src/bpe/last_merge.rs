@@ -23,10 +23,10 @@ use rayon::prelude::*;
 pub(super) fn fill(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds) -> Result<()> {
     let ids = by_length(vocab);
     if ids.len() < ENOUGH_FOR_THREADS {
-        fill_by_length(table, vocab, byte_ids, &ids);
+        fill_by_length(table, vocab, byte_ids, &ids, false);
         return Ok(());
     }
-    threads::briefly(|| fill_by_length(table, vocab, byte_ids, &ids))
+    threads::briefly(|shared| fill_by_length(table, vocab, byte_ids, &ids, shared))
 }
 
 /// Some 2 ms of work, twenty times what starting the threads takes.
@@ -35,18 +35,19 @@ const ENOUGH_FOR_THREADS: usize = 10_000;
 /// Of tokens of one length one thread takes so many at least.
 const SHARE: usize = 64 * LANES;
 
-fn fill_by_length(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds, ids: &[u32]) {
+/// `shared`: in a pool, whose threads take shares.
+fn fill_by_length(table: &mut PairTable, vocab: &Vocab, byte_ids: &ByteIds, ids: &[u32], shared: bool) {
     let bytes = |id: u32| vocab.bytes(id).unwrap_or_default();
     let mut pairs = Vec::new();
     for same_length in ids.chunk_by(|one, other| bytes(*one).len() == bytes(*other).len()) {
         pairs.clear();
         pairs.resize(same_length.len(), None);
         let search = Search { table, vocab, byte_ids };
-        if same_length.len() <= SHARE {
-            search.pairs_of(same_length, &mut pairs);
-        } else {
+        if shared && same_length.len() > SHARE {
             let shares = same_length.par_chunks(SHARE).zip(pairs.par_chunks_mut(SHARE));
             shares.for_each(|(ids, pairs)| search.pairs_of(ids, pairs));
+        } else {
+            search.pairs_of(same_length, &mut pairs);
         }
         for (pair, id) in pairs.iter().zip(same_length) {
             if let Some((left, right)) = *pair {
@@ -254,5 +255,45 @@ impl Lane {
     fn last_two(&self) -> Option<(u32, u32)> {
         let right = usize::from(self.next[0]);
         (!self.stuck && self.next[right] == NONE).then(|| (self.ids[0], self.ids[right]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpe::{Merge, byte_ids};
+
+    /// Thousands of tokens of each length: all pairs of 40 letters, and what some of these make with one more.
+    fn crowded() -> Vocab {
+        let letters = 0xA0..0xC8_u8;
+        let pairs: Vec<Vec<u8>> = letters.clone().flat_map(|a| letters.clone().map(move |b| vec![a, b])).collect();
+        let longer = |tokens: &[Vec<u8>], step: usize| -> Vec<Vec<u8>> {
+            let more = |token: &Vec<u8>| {
+                letters.clone().step_by(step).map(|letter| [&token[..], &[letter]].concat()).collect()
+            };
+            tokens.iter().step_by(7).flat_map::<Vec<Vec<u8>>, _>(more).collect()
+        };
+        let of_three = longer(&pairs, 1);
+        let of_four = longer(&of_three, 2);
+        let long = vec![vec![0xA1; SHORT + 3], vec![0xA1; SHORT + 4]];
+        let bytes = (0..=u8::MAX).map(|byte| vec![byte]);
+        let tokens = bytes.chain(pairs).chain(of_three).chain(of_four).chain(long);
+        Vocab::new((0..).zip(tokens).collect()).unwrap()
+    }
+
+    #[test]
+    fn threads_that_take_shares_find_the_pairs_that_one_finds() {
+        let (vocab, ids) = (crowded(), by_length(&crowded()));
+        assert!(ids.len() > ENOUGH_FOR_THREADS);
+        let filled = |shared| -> Vec<Merge> {
+            let mut table = PairTable::empty(&vocab);
+            let fill = || fill_by_length(&mut table, &vocab, &byte_ids(&vocab), &ids, shared);
+            threads::pool().unwrap().install(fill);
+            table.by_rank()
+        };
+        let alone = filled(false);
+        assert!(alone.len() > ENOUGH_FOR_THREADS);
+        assert_eq!(filled(true), alone);
+        assert_eq!(PairTable::from_ranks(&vocab, &byte_ids(&vocab)).unwrap().by_rank(), alone);
     }
 }

@@ -77,11 +77,16 @@ impl PairTable {
     /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank. Only the pairs that can come
     /// up are kept; see [`super::last_merge`].
     pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> Result<PairTable> {
-        let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
-        let slots = Slots::for_at_most(vocab.len(), largest);
-        let mut table = PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) };
+        let mut table = PairTable::empty(vocab);
         fill(&mut table, vocab, byte_ids)?;
         Ok(table)
+    }
+
+    /// With room for a pair of each token.
+    pub(super) fn empty(vocab: &Vocab) -> PairTable {
+        let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
+        let slots = Slots::for_at_most(vocab.len(), largest);
+        PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) }
     }
 
     /// The token `id` is made of `left` and `right`; `bytes` are its own.
