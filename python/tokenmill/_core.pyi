@@ -371,7 +371,7 @@ class Mixture:
 def gather(
     data: Any,
     plan: Plan,
-    samples: NDArray[np.uint64],
+    samples: list[tuple[int, int]],
     out: NDArray[np.int64] | NDArray[np.int32],
 ) -> NDArray[np.uint64]: ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenmill import _core
 from tokenmill.explain import Explanation, explain
@@ -62,17 +62,16 @@ class Batch:
     max_seqlen: int | None = None
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of one rank."""
 
-    #: The epoch, or of a curriculum the stage; 0 in a mixture.
     section: int
+    """The epoch, or of a curriculum the stage; 0 in a mixture."""
     number: int
-    #: This rank's samples, as (first, count); one or more, of which the only one may have none.
     rows: list[tuple[int, int]]
-    #: The position behind it.
+    """This rank's samples, as (first, count); one or more, of which the only one may have none."""
     after: int
+    """The position behind it."""
 
 
 class DataLoader:
@@ -217,7 +216,7 @@ class DataLoader:
         if found is not None:
             section, number, start, rows, after = found
             if end is None or start < end:
-                return Step(section=section, number=number, rows=rows, after=after)
+                return Step(section, number, rows, after)
         self.order.check_end()
         return None
 
@@ -228,14 +227,16 @@ class DataLoader:
         """
         import numpy as np
 
-        layouts, samples = self.order.layouts_of(step.section), _numbers(step.rows)
+        layouts = self.order.layouts_of(step.section)
         epoch = step.section if self.order.starts is None else 0
         if layouts[0].plain and allocate is None and isinstance(self.order, SingleOrder):
-            rows = np.empty((len(samples), self.max_length + 1), dtype=self.dtype)
-            windows = _core.gather(layouts[0].source.core, layouts[0].plan, samples, rows)
+            size = sum(count for _, count in step.rows)
+            rows = np.empty((size, self.max_length + 1), dtype=self.dtype)
+            windows = _core.gather(layouts[0].source.core, layouts[0].plan, step.rows, rows)
             return Batch(
                 input_ids=rows[:, :-1], labels=rows[:, 1:], windows=windows, epoch=epoch, step=step.number
             )
+        samples = _numbers(step.rows)
         drawn, chosen = self.order.draw(samples), None
         if drawn.sources is not None and len(samples):
             # Of a thousand sources only those in the batch are opened up.
@@ -387,7 +388,8 @@ def _numbers(ranges: Sequence[tuple[int, int]]) -> NDArray[np.uint64]:
     """The samples of ranges (first, count)."""
     import numpy as np
 
-    return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in ranges])
+    numbers = [np.arange(first, first + count, dtype=np.uint64) for first, count in ranges]
+    return numbers[0] if len(numbers) == 1 else np.concatenate(numbers)
 
 
 def _check_skip(skip: object) -> list[tuple[int, int]]:

@@ -102,18 +102,21 @@ fn rows<'a, T: Element>(out: &'a mut PyReadwriteArray2<'_, T>, count: usize, wid
     }
 }
 
-/// Fills `out`, `max_length + 1` wide, with samples that are numbered through all epochs; returns their window numbers. For
-/// layouts with one window a row.
+/// Fills `out`, `max_length + 1` wide, with samples that are numbered through all epochs, given as (first, count); returns their
+/// window numbers. For layouts with one window a row.
 #[pyfunction]
 pub fn gather<'py>(
     py: Python<'py>,
     data: &Bound<'py, PyAny>,
     plan: &Bound<'py, Plan>,
-    samples: PyReadonlyArray1<'py, u64>,
+    samples: Vec<(u64, u64)>,
     out: &Bound<'py, PyAny>,
 ) -> PyResult<Numbers<'py>> {
     let plan = &plan.get().0;
-    let numbers = plan.at(contiguous(&samples)?);
+    // Not more than there is room for, which the caller has had the memory for.
+    let room = out.len()?;
+    let samples = samples.into_iter().flat_map(|(first, count)| first..first.saturating_add(count));
+    let numbers = plan.at(&samples.take(room.saturating_add(1)).collect::<Vec<u64>>());
     let mut windows = Vec::with_capacity(numbers.len());
     for &number in &numbers {
         plan.layout.get(number, &mut windows).map_err(CoreError::from)?;

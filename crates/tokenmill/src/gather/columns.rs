@@ -1,6 +1,7 @@
 //! Inputs, labels and what documents mean for attention, each in a buffer of its own.
 
 use super::readahead::paced;
+use super::widen::AHEAD;
 use super::{Id, JOB_BYTES, PARALLEL_BYTES, Segments};
 use crate::error::{Error, Result};
 use crate::sample::{Documents, Piece, Window, cut};
@@ -80,8 +81,14 @@ pub fn gather_columns<T: Id>(
     let pad = pad(style)?;
     let pieces = Pieces::new(sources, rows, style.max_length)?;
     let sequences = pieces.as_ref().map(|pieces| pieces.sequences(width)).transpose()?;
+    let prefetch = |number: usize| {
+        if let Some((source, windows)) = rows.rows.get(number) {
+            rows.windows[windows.clone()].iter().for_each(|window| sources[*source].segments.prefetch(window));
+        }
+    };
     let fill = |(number, mut row): (usize, Row<'_, T>)| {
         let (source, windows) = &rows.rows[number];
+        prefetch(number + AHEAD);
         let inputs = row.fill(&sources[*source].segments, &rows.windows[windows.clone()], pad)?;
         if let Some(pieces) = &pieces {
             row.mark(pieces.of_row(number), inputs, style.mask_boundaries);
@@ -96,6 +103,7 @@ pub fn gather_columns<T: Id>(
         }
     };
     paced(2 * columns.input_ids.len(), ask, || {
+        (0..AHEAD).for_each(prefetch);
         if rows.rows.len() > 1 && 2 * size_of_val(columns.input_ids) >= PARALLEL_BYTES {
             let rows_per_job = (JOB_BYTES / (2 * width * size_of::<T>())).max(1);
             let jobs = columns.rows(width).collect::<Vec<_>>().into_par_iter().enumerate().with_min_len(rows_per_job);

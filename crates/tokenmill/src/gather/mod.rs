@@ -2,6 +2,7 @@
 
 mod columns;
 mod readahead;
+mod widen;
 
 pub use columns::{Columns, IGNORED, NO_DOCUMENT, Rows, Sequences, Source, Style, gather_columns};
 
@@ -11,6 +12,7 @@ use crate::store::Store;
 use crate::threads;
 use crate::tokens::Tokens;
 use rayon::prelude::*;
+use widen::{AHEAD, widen};
 
 /// Output from which the threads are worth waking. One thread writes 1 MiB from warm memory in about 100 µs; handing
 /// work to the pool costs about 10.
@@ -59,6 +61,15 @@ impl<'a> Segments<'a> {
         match self {
             Segments::Store(store) => store.segment_at(token),
             Segments::Arrays(parts, ends) => Ok(array_at(parts, ends, token)),
+        }
+    }
+
+    /// Asks for the memory of a window, as far as its first segment has it.
+    fn prefetch(&self, window: &Window) {
+        if let Ok(Some((tokens, first))) = self.at(window.start) {
+            let count = window.valid.saturating_add(1).min((tokens.len() - first) as u64);
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            widen::ask(tokens.bytes(first..first + count));
         }
     }
 
@@ -131,14 +142,6 @@ impl Id for i32 {
     }
 }
 
-/// Every id fits: one conversion per element, which compiles to vector instructions.
-#[inline]
-fn widen<S: Copy + Into<T>, T>(ids: &[S], out: &mut [T]) {
-    for (slot, &id) in out.iter_mut().zip(ids) {
-        *slot = id.into();
-    }
-}
-
 /// Some id may not fit. It is looked for only after the copy: a loop that can leave early is not vectorised.
 #[inline]
 fn narrow<S: Copy + Into<i64>>(ids: &[S], out: &mut [i32]) -> std::result::Result<(), i64> {
@@ -170,7 +173,10 @@ pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u6
             windows.len()
         )));
     };
-    let fill = |(row, window): (&mut [T], &Window)| {
+    let fill = |(row, (number, window)): (&mut [T], (usize, &Window))| {
+        if let Some(later) = windows.get(number + AHEAD) {
+            segments.prefetch(later);
+        }
         if window.valid != max_length {
             return Err(Error::value(format!("the window at token {} is not max_length long", window.start)));
         }
@@ -178,15 +184,17 @@ pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u6
     };
     let ask = || windows.iter().for_each(|window| segments.ask(window.start, window.valid.saturating_add(1)));
     readahead::paced(out.len(), ask, || {
+        windows.iter().take(AHEAD).for_each(|window| segments.prefetch(window));
         if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
             let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
-            let rows = out.par_chunks_exact_mut(width).zip(windows).with_min_len(rows_per_job);
+            let numbered = windows.par_iter().enumerate();
+            let rows = out.par_chunks_exact_mut(width).zip(numbered).with_min_len(rows_per_job);
             if threads::pool()?.install(|| rows.try_for_each(fill)).is_ok() {
                 return Ok(());
             }
             // Some row failed, which one depends on the threads: go on to report the first.
         }
-        out.chunks_exact_mut(width).zip(windows).try_for_each(fill)
+        out.chunks_exact_mut(width).zip(windows.iter().enumerate()).try_for_each(fill)
     })
 }
 

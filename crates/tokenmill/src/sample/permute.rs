@@ -15,6 +15,10 @@ const ROUNDS: usize = 8;
 /// Numbers permuted side by side, so that the multiplications of several overlap.
 const LANES: usize = 16;
 
+/// Numbers that are permuted in one go, so that those that take several passes are many, too. Measured: 24 ns a number; 29 by
+/// groups of 32, 42 by 64.
+const GROUP: usize = 48;
+
 /// A bijection of `0..n`, chosen by a key.
 #[derive(Debug, Clone)]
 pub struct Permutation {
@@ -69,31 +73,62 @@ impl Permutation {
     }
 
     /// Fills `out` with the places of `first`, `first + 1`, ...; all of them must be below `n`.
+    ///
+    /// AVX-512 multiplies 64-bit numbers side by side: a pass of 16 takes 75 ns, of 138 with the baseline.
     pub fn fill(&self, first: u64, out: &mut [u64]) {
-        let inside = first.checked_add(out.len() as u64).is_some_and(|end| end <= self.n);
-        let mut next = first;
-        let mut chunks = out.chunks_exact_mut(LANES);
-        for chunk in &mut chunks {
-            let mut lanes = [0; LANES];
-            for lane in &mut lanes {
-                *lane = next;
-                next = next.wrapping_add(1);
-            }
-            for (slot, mut x) in chunk.iter_mut().zip(self.pass(lanes)) {
-                while x >= self.n && inside {
-                    [x] = self.pass([x]);
-                }
-                *slot = x;
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx512f") && has!("avx512dq") && has!("avx512vl") {
+                // SAFETY: the processor has these features.
+                return unsafe { self.fill_avx512(first, out) };
             }
         }
-        for slot in chunks.into_remainder() {
-            *slot = self.index(next);
-            next = next.wrapping_add(1);
+        self.fill_inline(first, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    fn fill_avx512(&self, first: u64, out: &mut [u64]) {
+        self.fill_inline(first, out);
+    }
+
+    #[inline(always)]
+    fn fill_inline(&self, first: u64, out: &mut [u64]) {
+        let inside = first.checked_add(out.len() as u64).is_some_and(|end| end <= self.n);
+        let mut next = first;
+        for group in out.chunks_mut(GROUP) {
+            // Each number and the place where it belongs; `GROUP`: nowhere, there are not so many.
+            let (mut numbers, mut places) = ([0u64; GROUP], [GROUP; GROUP]);
+            for (place, (number, of)) in numbers.iter_mut().zip(&mut places).enumerate().take(group.len()) {
+                (*number, *of) = (next, place);
+                next = next.wrapping_add(1);
+            }
+            let mut permuted = [0u64; GROUP + 1];
+            // All go through once, then those that are outside, side by side, as often as it takes.
+            let mut walking = group.len();
+            while walking > 0 {
+                let mut outside = 0;
+                for at in (0..walking).step_by(LANES) {
+                    let mut lanes = [0; LANES];
+                    lanes.copy_from_slice(&numbers[at..at + LANES]);
+                    let lanes = self.pass(lanes);
+                    for (offset, &x) in lanes.iter().enumerate() {
+                        let place = places[at + offset];
+                        permuted[place] = x;
+                        (numbers[outside], places[outside]) = (x, place);
+                        outside += usize::from(x >= self.n && place < GROUP && inside);
+                    }
+                }
+                places[outside..outside.next_multiple_of(LANES)].fill(GROUP);
+                walking = outside;
+            }
+            group.copy_from_slice(&permuted[..group.len()]);
         }
     }
 
     /// All rounds over `N` independent numbers of `2 * half_bits` bits.
-    #[inline]
+    #[inline(always)]
     fn pass<const N: usize>(&self, numbers: [u64; N]) -> [u64; N] {
         let mut left = numbers.map(|x| (x >> self.half_bits) & self.half_mask);
         let mut right = numbers.map(|x| x & self.half_mask);
@@ -111,7 +146,7 @@ impl Permutation {
 }
 
 /// splitmix64's finalizer: a bijection of 64 bits in which every input bit reaches every output bit.
-#[inline]
+#[inline(always)]
 fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -168,9 +203,26 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "2.4 billion numbers: minutes"]
-    fn is_a_bijection_for_every_n_up_to_70_000() {
+    #[ignore = "2.6 billion numbers: minutes"]
+    fn is_a_bijection_for_every_n_up_to_70_000_and_around_larger_powers_of_two() {
         (3001..=70_000).for_each(assert_bijection);
+        for n in (21..=24).map(|k| 1u64 << k) {
+            (n - 2..=n + 2).for_each(assert_bijection);
+        }
+    }
+
+    #[test]
+    fn is_a_bijection_around_every_power_of_two_wherever_one_looks() {
+        for n in (2..=63).flat_map(|k| [-2, -1, 0, 1, 2].map(|d| (1u64 << k).saturating_add_signed(d))) {
+            let permutation = Permutation::new(n, permutation_key(n, 7, 0));
+            // What has a way back from every place and to every place takes nothing twice and leaves nothing out.
+            let step = (n / 50).max(1);
+            for i in (0..50).map(|i| (i * step + i).min(n - 1)).chain([n - 1]) {
+                let (there, back) = (permutation.index(i), permutation.place_of(i));
+                assert!(there < n && back < n, "{i} of {n}");
+                assert_eq!((permutation.place_of(there), permutation.index(back)), (i, i), "{n}");
+            }
+        }
     }
 
     #[test]
