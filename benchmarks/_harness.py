@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _environments import python_of
+from _environments import Unavailable, python_of
 
 PEERS = ("tokenmill", "numpy", "tiktoken", "tokenizers", "rustbpe")
 SETUP = "setup"
@@ -115,10 +115,16 @@ def _parse(benchmark: Benchmark) -> argparse.Namespace:
 def _compare(
     benchmark: Benchmark, folder: Path, title: str, names: Sequence[str], count: int
 ) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {name: [] for name in names}
+    runs: dict[str, list[Run]] = {}
+    for name in names:
+        try:
+            _python(benchmark, name)
+            runs[name] = []
+        except Unavailable as error:
+            print(f"\n{name}: {error}", flush=True)
     wanted: dict[str, str] = {}
     for _ in range(count):
-        for name in names:
+        for name in runs:
             run = Run(**_spawn(benchmark, folder, title, name))
             wanted = wanted or run.digests
             problem = _difference(wanted, run.digests)
@@ -138,15 +144,18 @@ def _difference(wanted: Mapping[str, str], digests: Mapping[str, str]) -> str:
 
 def _spawn(benchmark: Benchmark, folder: Path, title: str, name: str) -> dict[str, Any]:
     """Runs this script again as a worker, and reads the result that it leaves in the folder."""
-    packages = benchmark.requirements.get(name, ())
-    environment = "".join(char if char.isalnum() else "-" for char in name)
-    python = python_of(environment, packages) if packages else sys.executable
-    command = [python, *sys.argv, "--worker", str(folder), title, name]
+    command = [_python(benchmark, name), *sys.argv, "--worker", str(folder), title, name]
     variables = os.environ | {"TOKENIZERS_PARALLELISM": "true"}
     if subprocess.run(command, env=variables, check=False).returncode:
         raise SystemExit(f"{title} {name}: the process failed; its message is above")
     result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return result
+
+
+def _python(benchmark: Benchmark, name: str) -> str:
+    """The interpreter of a contender; raises Unavailable where its packages cannot be installed."""
+    environment = "".join(char if char.isalnum() else "-" for char in name)
+    return python_of(environment, benchmark.requirements.get(name, ()))
 
 
 def _work(benchmark: Benchmark, options: argparse.Namespace) -> None:

@@ -213,15 +213,45 @@ def grain(folder: Path, options: argparse.Namespace) -> Pairs:
 class NumpyWindows:
     """Windows of a memory map as one array each."""
 
-    def __init__(self, folder: Path, length: int) -> None:
-        self.data, self.length = memory_map(folder), length
+    def __init__(self, folder: Path, length: int, name: str = FILE, stride: int | None = None) -> None:
+        self.data, self.length, self.stride = memory_map(folder, name), length, stride or length
 
     def __len__(self) -> int:
-        return (len(self.data) - 1) // self.length
+        return (len(self.data) - 1 - self.length) // self.stride + 1
 
     def __getitem__(self, i: int) -> Any:
-        start = int(i) * self.length
+        start = int(i) * self.stride
         return self.data[start : start + self.length + 1].astype("int64")
+
+
+def tokbin(folder: Path, options: argparse.Namespace) -> Pairs:
+    """Random windows with replacement: it has no order of all windows."""
+    import numpy as np
+    from tokbin import Source
+
+    source, random = Source(tokbin_source(folder)), np.random.default_rng(0)
+    while True:
+        rows = source.sample_windows(options.rows, options.max_length + 1, random).astype(np.int64)
+        yield rows[:, :-1], rows[:, 1:]
+
+
+def tokbin_source(folder: Path) -> Path:
+    """The first ids in its format. It takes texts only, so the ids go in as numbers between spaces."""
+    from tokbin import Dataset, WriterConfig
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    out = folder / "tokbin"
+    if not out.exists():
+        tokenizer = Tokenizer(WordLevel({str(number): number for number in range(50_257)}, unk_token="0"))
+        tokenizer.pre_tokenizer = WhitespaceSplit()
+        data = memory_map(folder)[:STORE_TOKENS]
+        texts = (
+            " ".join(map(str, data[start : start + 10_000].tolist())) for start in range(0, len(data), 10_000)
+        )
+        Dataset(out).write("ids", texts, tokenizer, config=WriterConfig(append_eos=False))
+    return out / "ids"
 
 
 TORCH = ("torch", "numpy<3")
@@ -240,6 +270,12 @@ PEERS = {
         open=mosaic, batches=300, requirements=("mosaicml-streaming==0.13.0", "setuptools<81", *TORCH)
     ),
     "grain": Peer(open=grain, batches=500, requirements=("grain==0.2.18", "numpy<3")),
+    "tokbin": Peer(
+        open=tokbin,
+        tokens=STORE_TOKENS,
+        with_replacement=True,
+        requirements=("tokbin==0.1.0", "numpy<3"),
+    ),
 }
 
 
