@@ -21,7 +21,7 @@ from tokenmill.ledger import Ledger
 from tokenmill.loader import Batch, DataLoader
 from tokenmill.mixture import Mixture
 from tokenmill.place import Place
-from tokenmill.prepare import prepare
+from tokenmill.prepare import prepare, seal
 from tokenmill.repair import Repair, repair
 from tokenmill.report import report_tokenizer
 from tokenmill.sampling import Windows
@@ -56,6 +56,7 @@ __all__ = [
     "prepare",
     "repair",
     "report_tokenizer",
+    "seal",
     "train_bpe",
     "train_word",
 ]

@@ -32,7 +32,9 @@ __all__ = [
     "gather",
     "gather_columns",
     "prepare",
+    "seal",
     "split_pieces",
+    "task_path",
     "train_bpe",
     "verify_store",
 ]
@@ -275,9 +277,12 @@ def prepare(
     quarantine: Path | None,
     reading: tuple[str | None, str, str | None] | None = None,
     workers: int | None = None,
+    task: tuple[int, int] | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...
+def seal(out: Path, progress: ProgressCallback | None = None) -> None: ...
+def task_path(out: Path, number: int, of: int) -> Path: ...
 
 # sample.rs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +11,6 @@ from tokenmill.documents import Documents
 from tokenmill.store import TokenStore
 
 if TYPE_CHECKING:
-    import os
-
     from tokenmill.documents import Data
     from tokenmill.progress import ProgressCallback
     from tokenmill.tokenizer import Tokenizer
@@ -33,6 +32,7 @@ def prepare(
     quarantine: str | os.PathLike[str] | None = None,
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
     workers: int | None = None,
+    task: tuple[int, int] | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TokenStore:
@@ -72,6 +72,12 @@ def prepare(
         shard_tokens: a new shard begins at the first document after this many tokens.
         workers: threads that encode; by default as many as ``TOKENMILL_NUM_THREADS`` says, or one a
             processor. Reading, hashing and writing have a thread each besides.
+        task: ``(i, n)``, from 1 on: read only share ``i`` of ``n`` of the files, for `seal` to join. All
+            tasks get the same data and options; shares have whole files, in a row, of about as many bytes.
+            Tasks may run at once, on machines that share a file system, in any order. What is returned is
+            the task's part, a store of its files in ``out.tasks``. A task goes on where it was stopped, and
+            does nothing where it is done. The file of ``quarantine`` gets ``.task-00001-of-00003`` added to
+            its name; in the order of the names they are the file of one process. Without ``dedup``.
         resume: go on with what a stopped run has left in ``out.partial``, if anything. The inputs are read
             again and compared, which is several times as fast as encoding them.
         progress: called as ``progress(stage, unit, done, total)`` some ten times a second.
@@ -107,6 +113,8 @@ def prepare(
         raise ValueError('on_error="quarantine" and the quarantine file go together: pass both or neither')
     documents = Documents.of(data)
     options = documents.options
+    if task is not None and quarantine is not None:
+        quarantine = f"{os.fspath(quarantine)}.task-{task[0]:05}-of-{task[1]:05}"
     _core.prepare(
         documents._source(),
         tokenizer._core,
@@ -121,9 +129,40 @@ def prepare(
         None if quarantine is None else Path(quarantine),
         (options["format"], options["text_field"], options["separator"]) if options else None,
         workers,
+        task,
         resume,
         progress,
     )
+    return TokenStore.open(out if task is None else _core.task_path(Path(out), *task))
+
+
+def seal(out: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> TokenStore:
+    """Join the parts of the tasks of ``prepare(..., task=(i, n))`` to the store ``out``.
+
+    All n have to be there. The store is the one that a single process would have made, to the byte: the
+    manifest, the division into shards, the hashes. The parts are checked as they are copied, and removed when
+    the store is on disk; until then they take as much room again. Stopped, ``seal`` goes on when it is run
+    again.
+
+    Raises:
+        StoreError: tasks are missing (the message says which, and what makes them), were given different
+            options or inputs, or a part is damaged; or there is something else at ``out``.
+
+    >>> import tempfile
+    >>> import tokenmill as tm
+    >>> tok = tm.train_word(tm.Documents.from_texts(["a cat", "a dog"]), split="whitespace")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, text in [("1.txt", "a cat"), ("2.txt", "a dog")]:
+    ...         _ = Path(folder, name).write_text(text)
+    ...     for i in (2, 1):
+    ...         part = tm.prepare(
+    ...             folder, tokenizer=tok, out=f"{folder}/s.tm", add_eos=False, task=(i, 2)
+    ...         )
+    ...     store = tm.seal(f"{folder}/s.tm")
+    ...     store.num_documents, tok.decode(store.document(1).tolist())
+    (2, 'a dog')
+    """
+    _core.seal(Path(out), progress)
     return TokenStore.open(out)
 
 

@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::store::{self, PrepareOptions, SpecialText};
+use tokenmill::store::{self, PrepareOptions, SpecialText, Task};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, task=None, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -30,6 +30,7 @@ fn prepare(
     quarantine: Option<PathBuf>,
     reading: Option<(Option<String>, String, Option<String>)>,
     workers: Option<NonZeroUsize>,
+    task: Option<(u64, u64)>,
     resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
@@ -57,6 +58,7 @@ fn prepare(
         quarantine,
         reading: reading.transpose()?,
         workers,
+        task: task.map(|(number, of)| Task::new(number, of)).transpose().map_err(CoreError::from)?,
         resume,
     };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
@@ -64,7 +66,23 @@ fn prepare(
     Ok(())
 }
 
-/// Adds the function to the module.
+/// Where a task's part of a store will be.
+#[pyfunction]
+fn task_path(out: PathBuf, number: u64, of: u64) -> Result<PathBuf, CoreError> {
+    Ok(Task::new(number, of)?.path(&out)?)
+}
+
+/// Joins what the tasks of a store have made.
+#[pyfunction]
+#[pyo3(signature = (out, progress=None))]
+fn seal(py: Python<'_>, out: PathBuf, progress: Option<Py<PyAny>>) -> Result<(), CoreError> {
+    py.detach(|| store::seal(&out, &PyMonitor::new(progress)))?;
+    Ok(())
+}
+
+/// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(prepare, module)?)
+    module.add_function(wrap_pyfunction!(prepare, module)?)?;
+    module.add_function(wrap_pyfunction!(seal, module)?)?;
+    module.add_function(wrap_pyfunction!(task_path, module)?)
 }

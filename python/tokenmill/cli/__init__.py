@@ -26,6 +26,7 @@ VERBS = {
     "count": ("count", "Count the tokens of a text or of files."),
     "bench": ("bench", "Time encoding, and compare the ids with another tokenizer's."),
     "prepare": ("prepare", "Encode a corpus into a token store."),
+    "seal": ("seal", "Join what the tasks of a preparation have made."),
     "verify": ("verify", "Check every byte of a token store."),
     "repair": ("repair", "Remake the damaged shards of a token store from its inputs."),
     "inspect": ("inspect", "Say what a tokenizer file or a token store holds."),

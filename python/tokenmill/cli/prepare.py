@@ -70,6 +70,11 @@ LEFT_OUT = ("rejected", "duplicates", "special_text")
     type=click.IntRange(min=1),
     help="Threads that encode; the store is the same for any number. Default: all processors.",
 )
+@click.option(
+    "--task",
+    metavar="I/N",
+    help="Read only share I of N of the files, from 1 on, for seal to join. Goes on where it was stopped.",
+)
 @click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
 @click.option(
     "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
@@ -93,6 +98,7 @@ def command(
     quarantine: str | None,
     shard_tokens: int | None,
     workers: int | None,
+    task: str | None,
     resume: bool,
     dry_run: bool,
     file_format: str | None,
@@ -109,6 +115,7 @@ def command(
     tokenmill prepare 'data/*.jsonl.zst' -t tokenizer.json -o corpus.tm
     tokenmill prepare books/ -t tokenizer.json -o books.tm --format text --add-bos
     tokenmill prepare web/ -t tokenizer.json -o web.tm --dedup exact --quarantine rejected.jsonl
+    tokenmill prepare web/ -t tokenizer.json -o web.tm --task $SLURM_ARRAY_TASK_ID/64; tokenmill seal web.tm
     """
     import tokenmill
     from tokenmill.prepare import finished_shards
@@ -131,6 +138,7 @@ def command(
         quarantine=quarantine,
         shard_tokens=shard_tokens,
         workers=workers,
+        task=None if task is None else task_of(task),
     )
     start = time.perf_counter()
     try:
@@ -139,7 +147,9 @@ def command(
                 documents, tokenizer=tokenizer, out=output, **options, resume=resume, progress=report
             )
     except BaseException as error:
-        if shards := finished_shards(output):
+        if task is not None:
+            note.kept = f"{output} was not made; run the task again to go on"
+        elif shards := finished_shards(output):
             are = "shards are" if shards > 1 else "shard is"
             kept = f"{shards} finished {are} in {output}.partial; go on with --resume"
             note.kept = f"{output} was not made; {kept}"
@@ -147,11 +157,23 @@ def command(
                 click.echo(kept, err=True)
         raise
     result = summary(store)
-    result = {"output": output, **result, "seconds": round(time.perf_counter() - start, 1)}
+    result = {"output": str(store.path), **result, "seconds": round(time.perf_counter() - start, 1)}
     if as_json:
         print_json(result)
     else:
         print_rows((name.replace("_", " "), value) for name, value in result.items())
+
+
+def task_of(text: str) -> tuple[int, int]:
+    """Which task of how many.
+
+    >>> task_of("3/16")
+    (3, 16)
+    """
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter(f"--task {text}: write it I/N, with I from 1 to N")
+    return int(number), int(of)
 
 
 def summary(store: TokenStore) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 use super::{Block, BlockSource, Idle, InputRecord, PlannedInput};
 use crate::error::Result;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// A source that is not open yet.
 pub struct Link {
@@ -40,6 +41,29 @@ impl Chain {
             skip: false,
         }
     }
+}
+
+/// The links, or parts of them, that have these of all inputs.
+fn links_of(links: VecDeque<Link>, inputs: &Range<usize>) -> VecDeque<Link> {
+    let mut first = 0;
+    let mut chosen = VecDeque::new();
+    for Link { mut planned, open } in links {
+        let count = planned.len();
+        let start = inputs.start.clamp(first, first + count) - first;
+        let end = inputs.end.clamp(first, first + count) - first;
+        first += count;
+        if end - start == count {
+            chosen.push_back(Link { planned, open });
+        } else if start < end {
+            planned = planned.drain(start..end).collect();
+            let open = move || {
+                let mut source = open()?;
+                source.only(start..end).map(|()| source)
+            };
+            chosen.push_back(Link { planned, open: Box::new(open) });
+        }
+    }
+    chosen
 }
 
 impl BlockSource for Chain {
@@ -82,6 +106,12 @@ impl BlockSource for Chain {
     fn inputs(&self) -> Vec<InputRecord> {
         let open = self.current.iter().flat_map(|current| current.inputs());
         self.records.iter().cloned().chain(open).collect()
+    }
+
+    fn only(&mut self, inputs: Range<usize>) -> Result<()> {
+        self.planned = Vec::from(self.planned.get(inputs.clone()).unwrap_or_default());
+        self.rest = links_of(std::mem::take(&mut self.rest), &inputs);
+        Ok(())
     }
 
     fn skip_inputs(&mut self) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -254,6 +255,16 @@ impl BlockSource for FileSource {
 
     fn inputs(&self) -> Vec<InputRecord> {
         self.records.clone()
+    }
+
+    fn only(&mut self, inputs: Range<usize>) -> Result<()> {
+        let mut kept = Vec::from_iter(self.inputs.iter().skip(inputs.start).take(inputs.len()).cloned());
+        for (number, input) in (0..).zip(&mut kept) {
+            input.number = number;
+        }
+        self.total = kept.iter().map(|input| input.bytes).sum();
+        self.inputs = kept.into();
+        Ok(())
     }
 
     fn skip_inputs(&mut self) {

@@ -33,8 +33,9 @@ pub use paths::expand;
 pub use shifted::Shifted;
 pub use texts::TextBlocks;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
+use std::ops::Range;
 
 /// One input as a manifest records it: enough to tell later whether it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,6 +87,13 @@ pub trait BlockSource {
     /// The inputs that will be read; none where that is not known before.
     fn planned(&self) -> Vec<PlannedInput> {
         Vec::new()
+    }
+    /// Only these of the planned inputs are to be read; they are numbered from 0. To be called before the first block.
+    fn only(&mut self, inputs: Range<usize>) -> Result<()> {
+        let _ = inputs;
+        Err(Error::value(
+            "only files can be divided among tasks; write the texts to files, or prepare them in one process",
+        ))
     }
     /// The inputs that have been read to their end. All of them once `next_block` has returned `None`.
     fn inputs(&self) -> Vec<InputRecord>;

@@ -4,6 +4,7 @@
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
 use super::prepare::{Coder, LateWriter, write_documents};
+use super::tasks;
 use super::{Manifest, PrepareOptions, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::hex::to_hex;
 use rayon::ThreadPool;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
@@ -24,6 +26,8 @@ pub(super) static POOL: LazyLock<ThreadPool> =
 pub(super) struct Texts {
     pub texts: Vec<String>,
     pub next: usize,
+    /// What the first is called by.
+    pub first: usize,
 }
 
 fn name(number: usize) -> String {
@@ -33,7 +37,7 @@ fn name(number: usize) -> String {
 impl BlockSource for Texts {
     fn next_block(&mut self, _idle: Idle<'_>) -> Result<Option<Block>> {
         let Some(text) = self.texts.get(self.next) else { return Ok(None) };
-        let (input, name) = (u32::try_from(self.next).unwrap(), name(self.next).into());
+        let (input, name) = (u32::try_from(self.next).unwrap(), name(self.first + self.next).into());
         self.next += 1;
         Ok(Some(Block { input, name, layout: Layout::Whole, bytes: text.clone().into(), start: 0, first_line: 1 }))
     }
@@ -45,15 +49,20 @@ impl BlockSource for Texts {
     }
     fn planned(&self) -> Vec<PlannedInput> {
         let input = |(number, text): (usize, &String)| PlannedInput {
-            name: name(number),
+            name: name(self.first + number),
             layout: Layout::Whole.to_string(),
             bytes: Some(text.len() as u64),
         };
         self.texts.iter().enumerate().map(input).collect()
     }
+    fn only(&mut self, inputs: Range<usize>) -> Result<()> {
+        self.first = inputs.start;
+        self.texts = self.texts[inputs].to_vec();
+        Ok(())
+    }
     fn inputs(&self) -> Vec<InputRecord> {
         let record = |(number, text): (usize, &String)| InputRecord {
-            name: name(number),
+            name: name(self.first + number),
             position: PositionUnit::Byte,
             bytes: text.len() as u64,
             sha256: to_hex(&super::sealed::sha256(text.as_bytes())),
@@ -90,8 +99,11 @@ pub(super) fn run(shard_tokens: u64) -> Run {
 }
 
 impl Run {
-    fn start(&self, out: &Path, faults: &Arc<Faults>) -> Result<Manifest> {
-        let mut source = Texts { texts: self.texts.clone(), next: 0 };
+    pub fn start(&self, out: &Path, faults: &Arc<Faults>) -> Result<Manifest> {
+        let mut source = Texts { texts: self.texts.clone(), next: 0, first: 0 };
+        let disk = Disk { faults: Some(Arc::clone(faults)) };
+        let task = self.options.task.map(|task| task.begin(out, &mut source, &disk)).transpose()?;
+        let out = self.options.task.map_or(Ok(out.to_path_buf()), |task| task.path(out))?;
         let options = WriterOptions {
             tokenizer_fingerprint: self.tokenizer.into(),
             vocab_size: 100,
@@ -103,11 +115,16 @@ impl Run {
             dedup: self.options.dedup,
             reading: None,
             inputs: source.planned(),
+            task,
             resume: self.options.resume,
         };
+        if self.options.task.is_some()
+            && let Some(manifest) = tasks::finished(&out, &options)?
+        {
+            return Ok(manifest);
+        }
         let save = |path: &Path| fs::write(path, self.tokenizer).map_err(Error::io(path));
-        let disk = Disk { faults: Some(Arc::clone(faults)) };
-        let writer = Writer::on_disk(disk, out, options, save)?;
+        let writer = Writer::on_disk(disk, &out, options, save)?;
         write_documents(&mut source, &CODER, LateWriter::now(writer), &self.options, &(), &POOL)
     }
 
@@ -116,7 +133,7 @@ impl Run {
         self.start(out, &Arc::default())
     }
 
-    fn stop(&self, out: &Path, operation: &str, fault: Fault) {
+    pub fn stop(&self, out: &Path, operation: &str, fault: Fault) {
         let faults = Arc::new(Faults::at(operation, fault));
         let _ = self.start(out, &faults);
         faults.lose();
@@ -279,7 +296,7 @@ fn fewer_documents_than_are_on_disk_are_refused() {
     let before = run(4);
     let (_folder, out) = stopped(&before);
     let mut run = before;
-    let mut source = Texts { texts: run.texts.drain(..1).collect(), next: 0 };
+    let mut source = Texts { texts: run.texts.drain(..1).collect(), next: 0, first: 0 };
     let options = WriterOptions {
         tokenizer_fingerprint: run.tokenizer.into(),
         vocab_size: 100,
@@ -290,7 +307,8 @@ fn fewer_documents_than_are_on_disk_are_refused() {
         specials: SpecialText::Text,
         dedup: false,
         reading: None,
-        inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0 }.planned(),
+        task: None,
+        inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0, first: 0 }.planned(),
         resume: true,
     };
     let save = |path: &Path| fs::write(path, "{}").map_err(Error::io(path));

@@ -12,6 +12,8 @@ use std::path::Path;
 
 const FORMAT: &str = "tokenmill-store";
 const FORMAT_VERSION: u32 = 1;
+/// This program.
+pub(super) const CREATED_BY: &str = concat!("tokenmill ", env!("CARGO_PKG_VERSION"));
 /// A million inputs with long names take 300 MB.
 const MAX_MANIFEST_BYTES: u64 = 1 << 30;
 /// Ids are u32.
@@ -106,7 +108,7 @@ impl Manifest {
         Manifest {
             format: FORMAT.into(),
             format_version: FORMAT_VERSION,
-            created_by: concat!("tokenmill ", env!("CARGO_PKG_VERSION")).into(),
+            created_by: CREATED_BY.into(),
             tokenizer_fingerprint: fingerprint.into(),
             tokenizer_sha256: String::new(),
             vocab_size,

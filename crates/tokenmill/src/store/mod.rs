@@ -43,10 +43,14 @@ mod reader;
 mod repair;
 #[cfg(test)]
 mod repair_tests;
+mod seal;
+#[cfg(test)]
+mod seal_tests;
 mod sealed;
 mod select;
 mod shard;
 mod split;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -56,13 +60,16 @@ mod writer;
 
 pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
+pub use plan::TaskPlan;
 pub use prepare::{PrepareOptions, SpecialText, prepare};
 pub use reader::Store;
 pub use repair::Repair;
+pub use seal::seal;
 pub use sealed::Hash;
 pub use select::Summary;
 pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table, text_hash};
 pub use split::{Split, Splitter};
+pub use tasks::Task;
 pub use verify::{Problem, Report, verify};
 pub use writer::{StoredId, Writer, WriterOptions};
 

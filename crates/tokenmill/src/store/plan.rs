@@ -1,8 +1,8 @@
 //! prepare.json: what a run was started with, so that only the same run goes on.
 
-use super::manifest::CHANGED;
+use super::manifest::{CHANGED, CREATED_BY};
 use super::sealed;
-use super::{PLAN, SpecialText};
+use super::{PLAN, SpecialText, WriterOptions};
 use crate::documents::{FileOptions, PlannedInput};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,9 +29,40 @@ pub(super) struct Plan {
     pub reading: Option<FileOptions>,
     /// In order; none where a source does not know them before it reads.
     pub inputs: Vec<PlannedInput>,
+    /// Of several processes that prepare one store, which wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskPlan>,
+}
+
+/// The share of one of several processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPlan {
+    /// From 1 on.
+    pub number: u64,
+    /// How many there are.
+    pub of: u64,
+    /// The inputs of all.
+    pub inputs: Vec<PlannedInput>,
 }
 
 impl Plan {
+    /// What the options decide.
+    pub fn new(options: &WriterOptions, tokenizer_sha256: String) -> Plan {
+        Plan {
+            created_by: CREATED_BY.into(),
+            tokenizer_sha256,
+            bos: options.bos,
+            eos: options.eos,
+            shard_tokens: options.shard_tokens,
+            val_fraction: options.val_fraction,
+            specials: options.specials,
+            dedup: options.dedup,
+            reading: options.reading.clone(),
+            inputs: options.inputs.clone(),
+            task: options.task.clone(),
+        }
+    }
+
     /// Reads prepare.json.
     pub fn load(folder: &Path) -> Result<Plan> {
         let path = folder.join(PLAN);
@@ -57,33 +88,37 @@ impl Plan {
                 ("val_fraction", plan.val_fraction.to_string()),
                 ("specials", format!("{:?}", plan.specials).to_lowercase()),
                 ("dedup", if plan.dedup { "exact" } else { "none" }.to_string()),
+                ("the task", plan.task.as_ref().map_or("none".into(), |task| format!("{}/{}", task.number, task.of))),
             ]
         };
         let mut pairs = values(before).into_iter().zip(values(self));
         let changed = pairs.find(|(was, is)| was != is).map(|((name, was), (_, is))| changed(name, &was, &is));
-        changed.or_else(|| self.input_difference(before, used))
+        // How the inputs are divided depends on the sizes of all.
+        let all = before.task.iter().zip(&self.task).next();
+        let all = all.and_then(|(was, is)| input_difference(&was.inputs, &is.inputs, usize::MAX));
+        changed.or(all).or_else(|| input_difference(&before.inputs, &self.inputs, used))
     }
+}
 
-    fn input_difference(&self, before: &Plan, used: usize) -> Option<String> {
-        for number in 0..before.inputs.len().max(self.inputs.len()) {
-            let (was, is) = match (before.inputs.get(number), self.inputs.get(number)) {
-                (Some(was), Some(is)) => (was, is),
-                (Some(was), None) => return Some(format!("input {number}, {}, is no longer there", was.name)),
-                (None, is) => return is.map(|is| format!("{} was not among the inputs then", is.name)),
-            };
-            if was.name != is.name {
-                return Some(changed(&format!("input {number}"), &was.name, &is.name));
-            }
-            if was.layout != is.layout {
-                return Some(changed(&format!("the layout of {}", is.name), &was.layout, &is.layout));
-            }
-            if number < used && was.bytes != is.bytes {
-                let bytes = |input: &PlannedInput| input.bytes.map_or("not known".into(), |bytes| bytes.to_string());
-                return Some(changed(&format!("the size of {}", is.name), &bytes(was), &bytes(is)));
-            }
+fn input_difference(before: &[PlannedInput], now: &[PlannedInput], used: usize) -> Option<String> {
+    for number in 0..before.len().max(now.len()) {
+        let (was, is) = match (before.get(number), now.get(number)) {
+            (Some(was), Some(is)) => (was, is),
+            (Some(was), None) => return Some(format!("input {number}, {}, is no longer there", was.name)),
+            (None, is) => return is.map(|is| format!("{} was not among the inputs then", is.name)),
+        };
+        if was.name != is.name {
+            return Some(changed(&format!("input {number}"), &was.name, &is.name));
         }
-        None
+        if was.layout != is.layout {
+            return Some(changed(&format!("the layout of {}", is.name), &was.layout, &is.layout));
+        }
+        if number < used && was.bytes != is.bytes {
+            let bytes = |input: &PlannedInput| input.bytes.map_or("not known".into(), |bytes| bytes.to_string());
+            return Some(changed(&format!("the size of {}", is.name), &bytes(was), &bytes(is)));
+        }
     }
+    None
 }
 
 fn changed(name: &str, was: &str, is: &str) -> String {

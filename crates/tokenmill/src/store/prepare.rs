@@ -9,9 +9,11 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
+use super::disk::Disk;
 use super::quarantine::Quarantine;
 use super::select::{Action, Item, OnDisk, Parsed, Selection};
 use super::split::{Split, Splitter};
+use super::tasks::{self, Task};
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
 use crate::bpe::Output;
@@ -57,6 +59,8 @@ pub struct PrepareOptions {
     pub reading: Option<FileOptions>,
     /// Threads that encode; `None`: those of the process. No byte of the store depends on it.
     pub workers: Option<NonZeroUsize>,
+    /// Only this share of the inputs, for `seal` to join with the others.
+    pub task: Option<Task>,
     /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
     pub resume: bool,
 }
@@ -74,6 +78,7 @@ impl Default for PrepareOptions {
             quarantine: None,
             reading: None,
             workers: None,
+            task: None,
             resume: false,
         }
     }
@@ -92,7 +97,8 @@ pub enum SpecialText {
 }
 
 /// Encodes every document of `source` into a new store at `out`, which must not exist. On an error or Ctrl-C the
-/// finished shards are kept in `NAME.partial`, for `resume`.
+/// finished shards are kept in `NAME.partial`, for `resume`. A task writes to [`Task::path`] instead; where it is done already,
+/// nothing is read.
 pub fn prepare(
     source: &mut dyn BlockSource,
     tokenizer: &Tokenizer,
@@ -100,6 +106,15 @@ pub fn prepare(
     options: &PrepareOptions,
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
+    if options.task.is_some() && options.dedup {
+        let remedy = "remove duplicates before, or prepare in one process";
+        return Err(Error::value(format!(
+            "tasks do not know each other's texts, so that dedup cannot be exact; {remedy}"
+        )));
+    }
+    let disk = Disk::default();
+    let task = options.task.map(|task| task.begin(out, source, &disk)).transpose()?;
+    let out = options.task.map_or(Ok(out.to_path_buf()), |task| task.path(out))?;
     let writer_options = WriterOptions {
         tokenizer_fingerprint: tokenizer.fingerprint().to_string(),
         vocab_size: tokenizer.vocab_size() as u64,
@@ -111,12 +126,18 @@ pub fn prepare(
         dedup: options.dedup,
         reading: options.reading.clone(),
         inputs: source.planned(),
-        resume: options.resume,
+        resume: options.resume || task.is_some(),
+        task,
     };
-    let create = || Writer::create(out, writer_options, |path| tokenizer_json::save(tokenizer, path));
+    if options.task.is_some()
+        && let Some(manifest) = tasks::finished(&out, &writer_options)?
+    {
+        return Ok(manifest);
+    }
     // What a stopped run has left is to be known before anything is encoded, and no quarantine is begun for a store that
     // cannot be. And nobody is to wait for a first document only to learn that another process is at work.
-    let at_once = options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
+    let at_once = writer_options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
+    let create = || Writer::create(&out, writer_options, |path| tokenizer_json::save(tokenizer, path));
     let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
     let allowed = if options.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
     let special_text = |text: &str| tokenizer.special_text(text);

@@ -20,7 +20,7 @@ fn repair(run: &Run, out: &Path, faults: &Arc<Faults>) -> Result<()> {
     let repair = examine(out)?;
     let texts = run.texts.get(repair.inputs()).unwrap_or_default().to_vec();
     let disk = Disk { faults: Some(Arc::clone(faults)) };
-    repair.run_on(&disk, &mut Texts { texts, next: 0 }, &CODER, &(), &POOL)
+    repair.run_on(&disk, &mut Texts { texts, next: 0, first: 0 }, &CODER, &(), &POOL)
 }
 
 /// A sound store, and its files.
@@ -212,7 +212,7 @@ fn another_program_that_makes_other_ids_is_found_out() {
         Ok(())
     };
     let coder = super::prepare::Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
-    let mut source = Texts { texts, next: 0 };
+    let mut source = Texts { texts, next: 0, first: 0 };
     let error = repair.run_on(&Disk::default(), &mut source, &coder, &(), &POOL).unwrap_err().to_string();
     assert!(
         error.contains("unchanged inputs came to another shard-00000.json than the store was made with"),

@@ -86,6 +86,9 @@ pub struct ShardRecord {
     pub docs: FileRecord,
     /// The .origin file.
     pub origin: FileRecord,
+    /// The .texts file, which only shards of tasks have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<FileRecord>,
 }
 
 /// Size and block hashes of one file.
@@ -193,6 +196,11 @@ pub(super) fn origin_at(folder: &Path, shard: &str, document: u64) -> Result<(u6
         .map_err(Error::io(&path))?;
     let [input, position] = entry.map(u64::from_le_bytes);
     Ok((input, position))
+}
+
+/// The name of the file of a task's shard that has the hash of each text.
+pub(super) fn texts_name(shard: &str) -> String {
+    format!("{shard}.texts")
 }
 
 /// The name of a shard's record.

@@ -26,6 +26,7 @@ fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
         specials: SpecialText::Text,
         dedup: false,
         reading: None,
+        task: None,
         inputs: Vec::new(),
         resume: false,
     }

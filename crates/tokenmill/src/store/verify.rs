@@ -3,7 +3,7 @@
 use super::manifest::{CHANGED, Manifest};
 use super::plan::Plan;
 use super::sealed::{self, Hash, from_hex, sha256};
-use super::shard::{ShardEntry, ShardRecord, Table, record_name};
+use super::shard::{ShardEntry, ShardRecord, Table, record_name, texts_name};
 use super::verify_blocks::{BlockTask, FileTask};
 use super::{MANIFEST, PLAN, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
@@ -79,9 +79,11 @@ pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Finge
                 report.documents = report.documents.saturating_add(table.num_documents);
             }
             report.problems.extend(check_tokenizer(path, &manifest, fingerprint));
-            report.problems.extend(Plan::load(path).err().map(|error| Problem::of_file(PLAN, reason_of(&error))));
+            let plan = Plan::load(path);
+            let is_part = plan.as_ref().is_ok_and(|plan| plan.task.is_some());
+            report.problems.extend(plan.err().map(|error| Problem::of_file(PLAN, reason_of(&error))));
             check_shards(path, &manifest, monitor, &mut report)?;
-            report.problems.extend(unexpected(&names, &manifest));
+            report.problems.extend(unexpected(&names, &manifest, is_part));
         }
     }
     Ok(report)
@@ -240,10 +242,11 @@ fn check_file(file: &FileTask<'_>, monitor: &dyn Monitor, total: u64, report: &m
     Ok(())
 }
 
-fn unexpected(names: &BTreeSet<String>, manifest: &Manifest) -> Vec<Problem> {
+fn unexpected(names: &BTreeSet<String>, manifest: &Manifest, is_part: bool) -> Vec<Problem> {
     let mut expected = BTreeSet::from([MANIFEST, PLAN, TOKENIZER].map(String::from));
     for shard in manifest.tables().flat_map(|(_, table)| &table.shards) {
         expected.insert(record_name(&shard.name));
+        expected.extend(is_part.then(|| texts_name(&shard.name)));
         expected.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));
     }
     let extra = names.difference(&expected);

@@ -18,7 +18,7 @@ use super::kept::KeptShard;
 use super::manifest::Dtype;
 use super::plan::Plan;
 use super::sealed;
-use super::shard::{ShardEntry, ShardFile, ShardRecord, origin_at, record_name, shard_name};
+use super::shard::{ShardEntry, ShardFile, ShardRecord, origin_at, record_name, shard_name, texts_name};
 use super::split::Split;
 use super::{MANIFEST, PLAN, TOKENIZER};
 use crate::error::{Error, Result};
@@ -102,7 +102,7 @@ impl Workspace {
             keep.insert(PLAN.to_string());
         }
         for shard in shards.iter().flatten() {
-            keep.insert(record_name(&shard.name));
+            keep.extend([record_name(&shard.name), texts_name(&shard.name)]);
             keep.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));
         }
         self.clear(&keep)?;
@@ -129,7 +129,9 @@ impl Workspace {
             let sound = sealed::is_intact(&text) && entry.is_some_and(|entry| record.check(&entry, dtype).is_ok());
             let size = |kind: ShardFile| fs::metadata(self.path.join(kind.name(&name))).map(|data| data.len()).ok();
             let is_there = |kind| size(kind) == Some(record.file(kind).bytes);
-            if !sound || record.num_tokens < shard_tokens || !ShardFile::ALL.into_iter().all(is_there) {
+            let texts = fs::metadata(self.path.join(texts_name(&name))).map(|data| data.len()).ok();
+            let has_texts = record.texts.as_ref().is_none_or(|record| texts == Some(record.bytes));
+            if !sound || !has_texts || record.num_tokens < shard_tokens || !ShardFile::ALL.into_iter().all(is_there) {
                 return Ok(shards);
             }
             let inputs = self.inputs_of(&name, record.num_documents)?;
@@ -184,7 +186,7 @@ impl Drop for Workspace {
     }
 }
 
-fn parent(out: &Path) -> &Path {
+pub(super) fn parent(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -208,7 +210,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// `symlink_metadata`, so that a dangling link counts as something there.
-fn refuse_existing(out: &Path) -> Result<()> {
+pub(super) fn refuse_existing(out: &Path) -> Result<()> {
     if fs::symlink_metadata(out).is_ok() {
         return Err(Error::store(out, "already exists; remove it or choose another name"));
     }

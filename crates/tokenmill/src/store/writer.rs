@@ -6,9 +6,9 @@ use super::block_file::BlockFile;
 use super::disk::Disk;
 use super::kept::{Kept, KeptShard};
 use super::manifest::{Dtype, Manifest, Validation};
-use super::plan::Plan;
+use super::plan::{Plan, TaskPlan};
 use super::sealed;
-use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name};
+use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name, texts_name};
 use super::split::{Split, Splitter};
 use super::workspace::{START_AGAIN, Workspace};
 use super::{MANIFEST, ShardFile, SpecialText, Summary};
@@ -40,6 +40,8 @@ pub struct WriterOptions {
     pub reading: Option<FileOptions>,
     /// What will be read, as far as it is known.
     pub inputs: Vec<PlannedInput>,
+    /// Of several processes that prepare one store, which this is, and what all will read.
+    pub task: Option<TaskPlan>,
     /// Go on with what a stopped run has left beside `out`, if anything.
     pub resume: bool,
 }
@@ -98,7 +100,7 @@ impl Writer {
         options: WriterOptions,
         save_tokenizer: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Writer> {
-        let WriterOptions { tokenizer_fingerprint, vocab_size, bos, eos, shard_tokens, val_fraction, .. } = options;
+        let WriterOptions { vocab_size, bos, eos, shard_tokens, val_fraction, .. } = options;
         if shard_tokens == 0 {
             return Err(Error::value("shard_tokens is 0; a shard needs at least 1 token"));
         }
@@ -109,24 +111,13 @@ impl Writer {
                 return Err(Error::value(format!("{name} id {id} is not below the vocabulary size {vocab_size}")));
             }
         }
-        let mut manifest = Manifest::new(&tokenizer_fingerprint, vocab_size, bos, eos);
+        let mut manifest = Manifest::new(&options.tokenizer_fingerprint, vocab_size, bos, eos);
         if val_fraction > 0.0 {
             manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
         }
         let mut workspace = Workspace::open(out, options.resume, disk)?;
         manifest.tokenizer_sha256 = workspace.tokenizer(save_tokenizer)?;
-        let plan = Plan {
-            created_by: manifest.created_by.clone(),
-            tokenizer_sha256: manifest.tokenizer_sha256.clone(),
-            bos,
-            eos,
-            shard_tokens,
-            val_fraction,
-            specials: options.specials,
-            dedup: options.dedup,
-            reading: options.reading,
-            inputs: options.inputs,
-        };
+        let plan = Plan::new(&options, manifest.tokenizer_sha256.clone());
         let kept = workspace.enter(&plan, manifest.dtype)?;
         Ok(Writer {
             plan,
@@ -138,6 +129,11 @@ impl Writer {
             closing: Closing::default(),
             workspace,
         })
+    }
+
+    /// SHA-256 of the bytes of tokenizer.json.
+    pub(super) fn tokenizer_sha256(&self) -> &str {
+        &self.plan.tokenizer_sha256
     }
 
     /// How many of the first documents of each split are on disk: those have to be [skipped](Writer::skip).
@@ -213,7 +209,11 @@ impl Writer {
         self.table(split)?;
         let name = shard_name(split, self.begun[split as usize]);
         self.begun[split as usize] += 1;
-        OpenShard::create(self.workspace.path(), &self.workspace.disk, split, name)
+        let mut shard = OpenShard::create(self.workspace.path(), &self.workspace.disk, split, name)?;
+        if self.plan.task.is_some() {
+            shard.texts = Some(BlockFile::create(&shard.folder.join(texts_name(&shard.name)), &shard.disk)?);
+        }
+        Ok(shard)
     }
 
     /// Hands a full shard to the thread that brings it to the disk, once the one before is there.
@@ -281,6 +281,7 @@ pub(super) struct OpenShard {
     tokens: BlockFile,
     docs: BlockFile,
     origin: BlockFile,
+    texts: Option<BlockFile>,
     num_tokens: u64,
     pub(super) num_documents: u64,
     num_empty_documents: u64,
@@ -299,6 +300,7 @@ impl OpenShard {
             tokens,
             docs,
             origin,
+            texts: None,
             num_tokens: 0,
             num_documents: 0,
             num_empty_documents: 0,
@@ -318,6 +320,9 @@ impl OpenShard {
         let added = usize::from(manifest.bos.is_some()) + usize::from(manifest.eos.is_some());
         self.num_empty_documents += u64::from(ids.len() <= added);
         self.source.update(origin);
+        if let Some(texts) = &mut self.texts {
+            texts.extend(&[origin.text], |hash| hash)?;
+        }
         self.docs.extend(&[self.num_tokens], u64::to_le_bytes)?;
         self.origin.extend(&[u64::from(origin.input), origin.position], u64::to_le_bytes)
     }
@@ -332,6 +337,7 @@ impl OpenShard {
             tokens: self.tokens.finish()?,
             docs: self.docs.finish()?,
             origin: self.origin.finish()?,
+            texts: self.texts.map(BlockFile::finish).transpose()?,
         };
         self.disk.write_whole(&self.folder.join(record_name(&self.name)), &sealed::seal(&record)?)?;
         self.disk.sync_folder(&self.folder)?;

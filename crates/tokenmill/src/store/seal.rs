@@ -1,0 +1,272 @@
+//! The parts that tasks have made, joined to the store that one process would have written, byte for byte.
+
+use super::disk::Disk;
+use super::plan::Plan;
+use super::sealed::{from_hex, sha256};
+use super::shard::{Origin, ShardEntry, ShardRecord, record_name, texts_name};
+use super::split::Split;
+use super::tasks::folder;
+use super::verify::{Report, check_shard};
+use super::workspace::refuse_existing;
+use super::writer::{Writer, WriterOptions};
+use super::{BLOCK_BYTES, Hash, Manifest, Store, Summary, TOKENIZER};
+use crate::error::{Error, Result};
+use crate::monitor::{Monitor, Progress};
+use crate::tokens::Tokens;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Documents between two looks at the monitor.
+const DOCUMENTS_PER_TICK: u64 = 1 << 12;
+
+/// What a task has made.
+struct Part {
+    path: PathBuf,
+    manifest: Manifest,
+    plan: Plan,
+}
+
+/// Joins the parts of the store at `out`, all of which have to be there, and removes them when it is on disk. Stopped, it
+/// goes on with what is there; run again when all is done, it does nothing.
+///
+/// # Errors
+/// [`Error::Store`]: tasks are missing, were told different things, or a part is damaged.
+pub fn seal(out: &Path, monitor: &dyn Monitor) -> Result<Manifest> {
+    seal_on(&Disk::default(), out, monitor)
+}
+
+pub(super) fn seal_on(disk: &Disk, out: &Path, monitor: &dyn Monitor) -> Result<Manifest> {
+    let tasks = folder(out)?;
+    if fs::symlink_metadata(&tasks).is_err() {
+        return Err(Error::store(tasks, "is not there: no task has been at work; `prepare` with --task 1/N makes it"));
+    }
+    // Stopped while it removed the parts of a store that is whole.
+    if let Ok(manifest) = Manifest::load(out)
+        && sealed_before(out, &tasks)
+    {
+        disk.remove_folder(&tasks)?;
+        return Ok(manifest);
+    }
+    refuse_existing(out)?;
+    let parts = load(&tasks)?;
+    let Some(first) = parts.first() else { return Err(Error::store(tasks, "no task has ended")) };
+    let plan = whole(&first.plan);
+    let options = WriterOptions {
+        tokenizer_fingerprint: first.manifest.tokenizer_fingerprint.clone(),
+        vocab_size: first.manifest.vocab_size,
+        bos: plan.bos,
+        eos: plan.eos,
+        shard_tokens: plan.shard_tokens,
+        val_fraction: plan.val_fraction,
+        specials: plan.specials,
+        dedup: plan.dedup,
+        reading: plan.reading.clone(),
+        inputs: plan.inputs.clone(),
+        task: None,
+        resume: true,
+    };
+    let tokenizer = first.path.join(TOKENIZER);
+    let copy = |path: &Path| fs::copy(&tokenizer, path).map(drop).map_err(Error::io(&tokenizer));
+    let mut writer = Writer::on_disk(disk.clone(), out, options, copy)?;
+    if writer.tokenizer_sha256() != plan.tokenizer_sha256 {
+        return Err(damaged(&first.path, TOKENIZER, "its SHA-256 is another than when it was written"));
+    }
+    join(&mut writer, &parts, monitor)?;
+    let inputs = parts.iter().flat_map(|part| part.manifest.inputs.clone()).collect();
+    let manifest = writer.finish(inputs, summary(&parts))?;
+    disk.remove_folder(&tasks)?;
+    Ok(manifest)
+}
+
+/// The plan of the process that would have written all.
+fn whole(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    if let Some(task) = plan.task.take() {
+        plan.inputs = task.inputs;
+    }
+    plan
+}
+
+/// Whether the store was made of what is left of these tasks: any part that is still whole tells.
+fn sealed_before(out: &Path, tasks: &Path) -> bool {
+    let Ok(plan) = Plan::load(out) else { return false };
+    let entries = fs::read_dir(tasks).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Plan::load(&entry.path()).ok()).all(|part| whole(&part) == plan)
+}
+
+/// The parts of all tasks, which agree.
+fn load(tasks: &Path) -> Result<Vec<Part>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(tasks).map_err(Error::io(tasks))? {
+        let path = entry.map_err(Error::io(tasks))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".partial") {
+            continue;
+        }
+        let plan = Plan::load(&path)?;
+        let Some(task) = &plan.task else {
+            return Err(Error::store(path, "was not made by a task; move it elsewhere"));
+        };
+        let number = task.number;
+        found.insert(number, Part { manifest: Manifest::load(&path)?, path, plan });
+    }
+    let Some(of) = found.values().next().and_then(|part| part.plan.task.as_ref()).map(|task| task.of) else {
+        return Err(Error::store(tasks, "no task has ended; wait, or run them again, then seal"));
+    };
+    let parts: Vec<Part> = found.into_values().collect();
+    for part in &parts {
+        let task_of = part.plan.task.as_ref().map(|task| task.of);
+        let other =
+            task_of.filter(|task_of| *task_of != of).map(|task_of| format!("it is one of {task_of} tasks, not {of}"));
+        let first = parts.first().map(|first| whole(&first.plan));
+        let difference = first.and_then(|first| whole(&part.plan).difference(&first, usize::MAX));
+        if let Some(reason) = other.or_else(|| difference.map(|what| format!("of task 1, {what}"))) {
+            let remedy = "remove the folders of the tasks that are wrong and run them again";
+            return Err(Error::store(&part.path, format!("{reason}; {remedy}")));
+        }
+    }
+    missing(tasks, &parts, of)?;
+    Ok(parts)
+}
+
+/// Names the tasks that are not there, and what makes them.
+fn missing(tasks: &Path, parts: &[Part], of: u64) -> Result<()> {
+    let there: Vec<u64> = parts.iter().filter_map(|part| part.plan.task.as_ref()).map(|task| task.number).collect();
+    let missing: Vec<u64> = (1..=of).filter(|number| there.binary_search(number).is_err()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = |name: &dyn Fn(&u64) -> String| {
+        let more = if missing.len() > 10 { format!(", and {} more", missing.len() - 10) } else { String::new() };
+        missing.iter().take(10).map(name).collect::<Vec<_>>().join(", ") + &more
+    };
+    let (numbers, options) = (list(&u64::to_string), list(&|number| format!("--task {number}/{of}")));
+    Err(Error::store(
+        tasks,
+        format!(
+            "not all of {of} tasks have ended; {numbers} did not: run `tokenmill prepare` with the arguments of the \
+             others and {options}, then seal again"
+        ),
+    ))
+}
+
+/// Appends all documents, those of each split in the order of the inputs.
+fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()> {
+    let total = parts.iter().flat_map(|part| part.manifest.tables()).map(|(_, table)| table.num_tokens).sum();
+    let mut kept = writer.kept();
+    let mut done = 0;
+    for split in [Split::Train, Split::Validation] {
+        let mut first_input = 0;
+        for part in parts {
+            let shards = part.manifest.table(split).map(|table| table.shards.as_slice()).unwrap_or_default();
+            let store = if shards.is_empty() { None } else { Some(Store::open(&part.path, split)?) };
+            let mut document = 0;
+            for (store, entry) in store.iter().flat_map(|store| shards.iter().map(move |entry| (store, entry))) {
+                part.check(entry, monitor)?;
+                let mut texts = Texts::open(part, entry)?;
+                for index in 0..entry.num_documents {
+                    let (input, position) = store.origin(document)?;
+                    let input =
+                        u32::try_from(input + first_input).map_err(|_| Error::value("more inputs than 2^32 - 1"))?;
+                    let origin = Origin { input, position, text: texts.next()? };
+                    let range = store.document_range(document)?;
+                    document += 1;
+                    done += range.1 - range.0;
+                    if index % DOCUMENTS_PER_TICK == 0 {
+                        monitor.tick(Progress { stage: "sealing", unit: "tokens", done, total: Some(total) })?;
+                    }
+                    let left = &mut kept[split as usize];
+                    if *left > 0 {
+                        *left -= 1;
+                        writer.skip(split, &origin)?;
+                        continue;
+                    }
+                    match store.pieces(range.0..range.1)?.as_slice() {
+                        [] => writer.append::<u16>(split, &[], &origin)?,
+                        [Tokens::U16(ids)] => writer.append(split, ids, &origin)?,
+                        [Tokens::U32(ids)] => writer.append(split, ids, &origin)?,
+                        _ => return Err(damaged(&part.path, &entry.name, "a document is in more than one shard")),
+                    }
+                }
+            }
+            first_input += part.manifest.inputs.len();
+        }
+    }
+    Ok(())
+}
+
+impl Part {
+    /// Nothing is copied that has changed since the task wrote it.
+    fn check(&self, entry: &ShardEntry, monitor: &dyn Monitor) -> Result<()> {
+        let mut report = Report::default();
+        check_shard(
+            &self.path,
+            entry,
+            &self.manifest,
+            entry.num_tokens * self.manifest.dtype.width(),
+            monitor,
+            &mut report,
+        )?;
+        match report.problems.first() {
+            None => Ok(()),
+            Some(problem) => Err(damaged(&self.path, &problem.file, &problem.reason)),
+        }
+    }
+}
+
+fn damaged(part: &Path, file: &str, reason: &str) -> Error {
+    Error::store(part.join(file), format!("{reason}; remove {} and run the task again", part.display()))
+}
+
+/// The hashes of the texts of a shard, a block at a time.
+struct Texts<'a> {
+    part: &'a Part,
+    name: String,
+    file: File,
+    hashes: std::vec::IntoIter<String>,
+    block: std::vec::IntoIter<Hash>,
+}
+
+impl Texts<'_> {
+    fn open<'a>(part: &'a Part, entry: &ShardEntry) -> Result<Texts<'a>> {
+        let (record, _) = ShardRecord::load(&part.path.join(record_name(&entry.name)))?;
+        let name = texts_name(&entry.name);
+        let Some(texts) = record.texts.filter(|texts| texts.bytes == entry.num_documents * 32) else {
+            return Err(damaged(&part.path, &name, "it has not as many hashes as there are documents"));
+        };
+        let path = part.path.join(&name);
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        Ok(Texts { part, name, file, hashes: texts.sha256.into_iter(), block: Vec::new().into_iter() })
+    }
+
+    fn next(&mut self) -> Result<Hash> {
+        loop {
+            if let Some(hash) = self.block.next() {
+                return Ok(hash);
+            }
+            let mut bytes = Vec::new();
+            let path = self.part.path.join(&self.name);
+            (&mut self.file).take(BLOCK_BYTES).read_to_end(&mut bytes).map_err(Error::io(path))?;
+            let expected = self.hashes.next().and_then(|hash| from_hex(&hash));
+            if expected != Some(sha256(&bytes)) {
+                return Err(damaged(&self.part.path, &self.name, "its bytes have changed"));
+            }
+            self.block = bytes.as_chunks::<32>().0.to_vec().into_iter();
+        }
+    }
+}
+
+/// What became of the documents of all parts.
+fn summary(parts: &[Part]) -> Summary {
+    let mut sum = Summary::default();
+    for part in parts {
+        let one = part.manifest.summary;
+        sum.text_bytes += one.text_bytes;
+        sum.rejected += one.rejected;
+        sum.duplicates += one.duplicates;
+        sum.special_text += one.special_text;
+    }
+    sum
+}
