@@ -55,6 +55,14 @@ def lorem(run: Run, tmp_path: Path) -> Path:
     return tmp_path / "lorem.tm"
 
 
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "tokenmill"]
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == f"tokenmill {tm.__version__}"
+    wrong = subprocess.run([*command, "prepare"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.strip().endswith("See python -m tokenmill prepare --help.")
+
+
 def test_help_lists_every_verb_and_the_exit_codes(run: Run) -> None:
     result = run("--help")
     assert result.exit_code == 0

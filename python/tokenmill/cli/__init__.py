@@ -71,7 +71,7 @@ class Verbs(click.Group):
             code = fail(error.format_message(), USAGE)
         except click.UsageError as error:
             verb = error.ctx.command_path if error.ctx else "tokenmill"
-            code = fail(f"error: {one_line(error.format_message())} See {verb} --help.", USAGE)
+            code = fail(f"error: {one_line(error.format_message()).rstrip('.')}. See {verb} --help.", USAGE)
         except (DocumentError, FormatError, StoreError, UnknownTokenError, OSError) as error:
             code = fail(f"error: {message_of(error)}", BAD_DATA)
         except ValueError as error:

@@ -172,7 +172,7 @@ def task_of(text: str) -> tuple[int, int]:
     """
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        raise click.BadParameter(f"--task {text}: write it I/N, with I from 1 to N")
+        raise click.BadParameter(f"--task {text}: write it I/N, with I from 1 to N.")
     return int(number), int(of)
 
 
