@@ -164,7 +164,8 @@ fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()
             let store = if shards.is_empty() { None } else { Some(Store::open(&part.path, split)?) };
             let mut document = 0;
             for (store, entry) in store.iter().flat_map(|store| shards.iter().map(move |entry| (store, entry))) {
-                part.check(entry, monitor)?;
+                let progress = Progress { stage: "sealing", unit: "tokens", done, total: Some(total) };
+                part.check(entry, &Within { monitor, progress })?;
                 let mut texts = Texts::open(part, entry)?;
                 for index in 0..entry.num_documents {
                     let (input, position) = store.origin(document)?;
@@ -195,6 +196,18 @@ fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Checking a shard is a part of sealing: it is told how far that is.
+struct Within<'a> {
+    monitor: &'a dyn Monitor,
+    progress: Progress,
+}
+
+impl Monitor for Within<'_> {
+    fn tick(&self, _progress: Progress) -> Result<()> {
+        self.monitor.tick(self.progress)
+    }
 }
 
 impl Part {
