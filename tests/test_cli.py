@@ -187,6 +187,9 @@ def test_count_counts_a_text_and_files(run: Run, gpt2_path: Path, verdict: str, 
 def test_prepare_verify_and_inspect_agree(run: Run, gpt2_path: Path, verdict_path: Path) -> None:
     made = printed_json(run("prepare", verdict_path, "-t", gpt2_path, "-o", "corpus.tm", "--json"))
     assert (made["documents"], made["tokens"]) == (1, 5146)
+    assert list(made["stage_seconds"]) == ["input", "parse", "encode", "write", "finish"]
+    assert all(0 <= seconds < 60 for seconds in made["stage_seconds"].values())
+    assert "seconds" not in (Path("corpus.tm") / "manifest.json").read_text(encoding="utf-8")
     assert printed_json(run("verify", "corpus.tm", "--json"))["ok"] is True
     seen = printed_json(run("inspect", "corpus.tm", "--json"))
     assert (seen["kind"], seen["tokens"], seen["documents"]) == ("token store", 5146, 1)

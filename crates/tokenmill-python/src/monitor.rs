@@ -12,7 +12,7 @@ use tokenmill::monitor::{Monitor, Progress};
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks for signals, then calls `callback(stage, unit, done, total)` where there is one, and `callback.note(text)`
-/// before that where it has such a method.
+/// before that where it has such a method. At the end of work, `callback.took(name, seconds)` likewise.
 pub struct PyMonitor {
     callback: Option<Py<PyAny>>,
     last: Cell<Option<Instant>>,
@@ -31,6 +31,17 @@ impl Monitor for PyMonitor {
 
     fn tick_with(&self, progress: Progress, note: &dyn Fn() -> String) -> Result<()> {
         self.report(progress, Some(note))
+    }
+
+    fn stage(&self, name: &'static str, took: Duration) -> Result<()> {
+        let Some(callback) = &self.callback else { return Ok(()) };
+        Python::attach(|py| {
+            if let Some(method) = callback.bind(py).getattr_opt(intern!(py, "took"))? {
+                method.call1((name, took.as_secs_f64()))?;
+            }
+            Ok(())
+        })
+        .map_err(from_python)
     }
 }
 

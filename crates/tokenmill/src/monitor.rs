@@ -1,6 +1,7 @@
 //! How long work reports progress and learns that it should stop.
 
 use crate::error::Result;
+use std::time::Duration;
 
 /// A snapshot of long work. `done` and `total` count `unit`s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub trait Monitor {
     fn tick_with(&self, progress: Progress, note: &dyn Fn() -> String) -> Result<()> {
         let _ = note;
         self.tick(progress)
+    }
+
+    /// At the end of work: what a stage of it took, the times of all threads added up.
+    fn stage(&self, name: &'static str, took: Duration) -> Result<()> {
+        let _ = (name, took);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,14 +20,12 @@ from tokenmill.cli._common import human_bytes
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from tokenmill.progress import ProgressCallback
-
 # A log file gets the first and the last line of a stage and, in between, one every so many seconds.
 LOG_SECONDS = 5.0
 
 
 @contextmanager
-def progress(*, as_json: bool = False) -> Iterator[ProgressCallback]:
+def progress(*, as_json: bool = False) -> Iterator[Pace]:
     """A callable for the `progress` option of the library, fit for where stderr leads."""
     if as_json or not sys.stderr.isatty():
         yield Lines(as_json=as_json)
@@ -45,12 +44,22 @@ def progress(*, as_json: bool = False) -> Iterator[ProgressCallback]:
         yield Bars(bar)
 
 
-class Pace:
+class Pace(ABC):
     """How fast a stage goes, and what the library notes besides."""
+
+    @abstractmethod
+    def __call__(self, stage: str, unit: str, done: int, total: int | None, /) -> None:
+        """What the library calls."""
 
     def __init__(self) -> None:
         self.stage: str | None = None
         self.text = ""
+        #: Seconds by stage, once the work has ended.
+        self.seconds: dict[str, float] = {}
+
+    def took(self, name: str, seconds: float) -> None:
+        """Remembers what a stage took, for the summary."""
+        self.seconds[name] = round(seconds, 2)
 
     def note(self, text: str) -> None:
         """Remembers it for the next call."""

@@ -159,9 +159,12 @@ def command(
     result = summary(store)
     result = {"output": str(store.path), **result, "seconds": round(time.perf_counter() - start, 1)}
     if as_json:
-        print_json(result)
+        print_json({**result, "stage_seconds": report.seconds})
     else:
-        print_rows((name.replace("_", " "), value) for name, value in result.items())
+        # Not in the manifest, which is the same for every run.
+        stages = ", ".join(f"{name} {seconds}" for name, seconds in report.seconds.items())
+        rows = {**result, "of all threads": stages}
+        print_rows((name.replace("_", " "), value) for name, value in rows.items())
 
 
 def task_of(text: str) -> tuple[int, int]:

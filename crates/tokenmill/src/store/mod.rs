@@ -50,6 +50,7 @@ mod sealed;
 mod select;
 mod shard;
 mod split;
+mod stages;
 mod tasks;
 #[cfg(test)]
 mod tests;

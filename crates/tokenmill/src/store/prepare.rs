@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::quarantine::Quarantine;
 use super::select::{Action, Item, OnDisk, Parsed, Selection};
 use super::split::{Split, Splitter};
+use super::stages::{Clock, Stages};
 use super::tasks::{self, Task};
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary, text_hash};
@@ -190,7 +191,10 @@ where
     if let Some(quarantine) = selection.quarantine {
         quarantine.finish()?;
     }
-    writer.finish(source.inputs(), selection.summary)
+    let last = Clock::default();
+    let manifest = last.time(|| writer.finish(source.inputs(), selection.summary))?;
+    monitor.stage("finish", last.total())?;
+    Ok(manifest)
 }
 
 /// A writer that is made when the first document is there: the tokenizer's file takes 30 to 60 ms, in which other threads
@@ -262,14 +266,19 @@ where
 {
     let splitter = selection.splitter;
     let (selection, sink) = (InOrder::new(selection), InOrder::new(sink));
-    let work = Work { coder, options, splitter, selection, sink, flow: Flow::default() };
+    let work = Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default() };
     pool.in_place_scope_fifo(|scope| {
-        let read = read_blocks(source, &work.flow, monitor, |number, block| work.parse(scope, number, block));
+        let start = |number, block| work.parse(scope, number, block);
+        let read = read_blocks(source, &work.flow, &work.stages.input, monitor, start);
         if read.is_err() {
             work.flow.stop();
         }
         read
     })?;
+    let Stages { input, parse, encode, write } = &work.stages;
+    for (name, clock) in [("input", input), ("parse", parse), ("encode", encode), ("write", write)] {
+        monitor.stage(name, clock.total())?;
+    }
     let ended = || Error::value("the work ended before all was done");
     let selection = work.selection.into_taker().ok_or_else(ended)?;
     Ok((work.sink.into_taker().ok_or_else(ended)?, selection))
@@ -279,6 +288,7 @@ where
 fn read_blocks(
     source: &mut dyn BlockSource,
     flow: &Flow,
+    waited: &Clock,
     monitor: &dyn Monitor,
     mut start: impl FnMut(usize, Block),
 ) -> Result<()> {
@@ -292,7 +302,7 @@ fn read_blocks(
             return Ok(());
         }
         let idle = || flow.check().and_then(|()| tick());
-        let Some(block) = source.next_block(&idle)? else { break };
+        let Some(block) = waited.time(|| source.next_block(&idle))? else { break };
         flow.enter(block.weight());
         start(number, block);
         number += 1;
@@ -312,6 +322,7 @@ struct Work<'a, T, S> {
     selection: InOrder<Selection, (Result<Parsed>, usize)>,
     sink: InOrder<S, (Result<Encoded<T>>, usize)>,
     flow: Flow,
+    stages: Stages,
 }
 
 impl<T: StoredId, S: Sink> Work<'_, T, S>
@@ -322,7 +333,8 @@ where
         let weight = block.weight();
         scope.spawn_fifo(move |scope| {
             self.flow.run(|| {
-                let parsed = parse_block(block, self.coder, self.options, self.splitter);
+                let parse = || parse_block(block, self.coder, self.options, self.splitter);
+                let parsed = self.stages.parse.time(parse);
                 self.selection.put(number, (parsed, weight), |selection, number, (parsed, weight)| {
                     let decided = parsed.and_then(|mut block| selection.decide(&mut block).map(|()| block));
                     self.encode(scope, number, decided, weight);
@@ -334,10 +346,11 @@ where
     fn encode<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Result<Parsed>, weight: usize) {
         scope.spawn_fifo(move |_| {
             self.flow.run(|| {
-                let encoded = block.and_then(|block| encode_block(block, self.coder, self.options));
+                let encode = |block| encode_block(block, self.coder, self.options);
+                let encoded = block.and_then(|block| self.stages.encode.time(|| encode(block)));
                 self.sink.put(number, (encoded, weight), |sink, _, (encoded, weight)| {
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
-                    self.flow.run(|| match encoded.and_then(|block| append(sink, block)) {
+                    self.flow.run(|| match encoded.and_then(|block| self.stages.write.time(|| append(sink, block))) {
                         Ok(()) => self.flow.leave(weight),
                         Err(error) => self.flow.fail(error),
                     });
