@@ -219,17 +219,23 @@ def test_prepare_keeps_documents_for_validation(run: Run, gpt2_path: Path, tmp_p
     assert run("prepare", "many.txt", "-t", gpt2_path, "-o", "t.tm", "--val-fraction", "1").exit_code == 2
 
 
-def test_prepare_dry_run_lists_the_inputs_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+def test_prepare_dry_run_tells_what_it_would_make_and_writes_nothing(
+    run: Run, gpt2_path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.txt").write_bytes(b"x" * 1500)
     (tmp_path / "data" / "b.jsonl").write_bytes(b'{"text": ""}\n')
-    args = ["prepare", "data", "-t", "missing.json", "-o", "out.tm", "--dry-run"]
+    args = ["prepare", "data", "-t", gpt2_path, "-o", "out.tm", "--dry-run"]
     listed = printed_json(run(*args, "--json"))
     assert [(Path(i["name"]).name, i["bytes"]) for i in listed["inputs"]] == [
         ("a.txt", 1500),
         ("b.jsonl", 13),
     ]
-    assert "1.5 kB" in run(*args).stdout
+    told = run(*args).stdout
+    assert "1.5 kB" in told and "nothing was written" in told
+    assert re.search(r"tokens +about [0-9,]+, exactly", told)
+    piped = run("prepare", "-", "--format", "jsonl", *args[2:])
+    assert piped.exit_code == 2 and "--dry-run needs files" in piped.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 

@@ -18,6 +18,7 @@ import pytest
 
 import tokenmill as tm
 from tokenmill import inputs
+from tokenmill.prepare import finished_shards
 
 TEXTS = ["eins", "zwei\nzwei", "", "dr\u00fc\u00fc \U0001f600"]
 
@@ -106,15 +107,15 @@ def test_a_stopped_preparation_of_columns_goes_on(tmp_path: Path) -> None:
     for name in "abc":
         pq.write_table(table(text=[f"{name} {i} " * 20 for i in range(50)]), tmp_path / f"{name}.parquet")
     tok = tm.train_bpe(tmp_path / "a.parquet", vocab_size=260)
-
-    def stop(stage: str, unit: str, done: int, total: int | None) -> None:
-        if done > 5000:
-            raise KeyboardInterrupt
-
-    whole = tm.prepare(tmp_path, tokenizer=tok, out=tmp_path / "whole.tm", shard_tokens=1000)
-    with pytest.raises(KeyboardInterrupt):
-        tm.prepare(tmp_path, tokenizer=tok, out=tmp_path / "x.tm", shard_tokens=1000, progress=stop)
-    again = tm.prepare(tmp_path, tokenizer=tok, out=tmp_path / "x.tm", shard_tokens=1000, resume=True)
+    options: dict[str, Any] = {"tokenizer": tok, "shard_tokens": 1000, "specials": "error"}
+    whole = tm.prepare(tmp_path, out=tmp_path / "whole.tm", **options)
+    good = (tmp_path / "c.parquet").read_bytes()
+    pq.write_table(table(text=["c 0", "<|endoftext|>"]), tmp_path / "c.parquet")
+    with pytest.raises(tm.DocumentError, match=r"c\.parquet.*spells the special token"):
+        tm.prepare(tmp_path, out=tmp_path / "x.tm", **options)
+    assert finished_shards(tmp_path / "x.tm") > 2
+    (tmp_path / "c.parquet").write_bytes(good)
+    again = tm.prepare(tmp_path, out=tmp_path / "x.tm", **options, resume=True)
     assert again.content_hash == whole.content_hash
     assert again.manifest == whole.manifest
 

@@ -99,8 +99,8 @@ def prepare(
     ...     [tok.decode(store.document(i).tolist()) for i in range(store.num_documents)]
     ['a cat', 'a dog']
     """
-    bos = _marker(tokenizer, "bos", add=add_bos, token=bos_token)
-    eos = _marker(tokenizer, "eos", add=add_eos, token=eos_token)
+    bos = marker(tokenizer, "bos", add=add_bos, token=bos_token)
+    eos = marker(tokenizer, "eos", add=add_eos, token=eos_token)
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens is {shard_tokens}; a shard needs at least 1 token")
     if workers is not None and workers < 1:
@@ -172,9 +172,10 @@ def finished_shards(out: str | os.PathLike[str]) -> int:
     return sum(1 for _ in partial.glob("*-[0-9]*.json"))
 
 
-def _marker(
+def marker(
     tokenizer: Tokenizer, role: special_tokens.MarkerRole, *, add: bool, token: str | None
 ) -> int | None:
+    """The id of a mark that documents get, if they get it."""
     if not add:
         if token is not None:
             raise ValueError(f"{role}_token={token!r} without add_{role}=True would have no effect")

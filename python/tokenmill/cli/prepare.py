@@ -23,7 +23,7 @@ from tokenmill.cli._common import (
 from tokenmill.cli._progress import progress
 
 if TYPE_CHECKING:
-    from tokenmill import TokenStore
+    from tokenmill import Documents, Tokenizer, TokenStore
 
 # Of the manifest's summary, what people look for.
 LEFT_OUT = ("rejected", "duplicates", "special_text")
@@ -76,9 +76,7 @@ LEFT_OUT = ("rejected", "duplicates", "special_text")
     help="Read only share I of N of the files, from 1 on, for seal to join. Goes on where it was stopped.",
 )
 @click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
-@click.option(
-    "--dry-run", is_flag=True, help="List the inputs with their sizes; read and write nothing else."
-)
+@click.option("--dry-run", is_flag=True, help="List the inputs, tell what they will come to; write nothing.")
 @document_options
 @json_option
 @click.pass_obj
@@ -121,11 +119,12 @@ def command(
     from tokenmill.prepare import finished_shards
 
     documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
-    if dry_run:
-        list_inputs(tokenmill._core.expand_paths(list(data), file_format), as_json=as_json)
-        return
     note.kept = f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
+    if dry_run:
+        options = given(add_bos=add_bos, add_eos=add_eos, workers=workers)
+        tell_in_advance(documents, tokenizer, options, as_json=as_json)
+        return
     if quarantine is not None and on_error is None:
         on_error = "quarantine"
     options = given(
@@ -197,15 +196,36 @@ def summary(store: TokenStore) -> dict[str, Any]:
     return {**result, "bytes_per_token": ratio, **{name: counts[name] for name in LEFT_OUT}}
 
 
-def list_inputs(files: list[str], *, as_json: bool) -> None:
-    """Prints the files that would be read; nobody knows the size of stdin."""
-    sizes = {name: Path(name).stat().st_size for name in files if name != "-"}
-    total = sum(sizes.values())
+def tell_in_advance(
+    documents: Documents, tokenizer: Tokenizer, options: dict[str, Any], *, as_json: bool
+) -> None:
+    """Prints the files that would be read, and what samples of them say that they will come to."""
+    from dataclasses import asdict
+
+    from tokenmill.estimate_prepare import estimate_preparation
+
+    if documents.files is None:
+        raise click.UsageError("--dry-run needs files: what a pipe or a URL will bring cannot be known.")
+    sizes = {name: Path(name).stat().st_size for name in documents.files}
+    told = estimate_preparation(documents, tokenizer=tokenizer, **options)
     if as_json:
         inputs = [{"name": name, "bytes": size} for name, size in sizes.items()]
-        print_json({"inputs": inputs, "files": len(sizes), "bytes": total})
+        print_json({"inputs": inputs, "files": len(sizes), "estimate": asdict(told)})
         return
     for name, size in sizes.items():
         click.echo(f"{human_bytes(size):>10}  {name}")
-    files_in_all = f"{len(sizes):,} file{'' if len(sizes) == 1 else 's'}"
-    click.echo(f"{human_bytes(total):>10}  in {files_in_all}; nothing was written")
+    files = f"{len(sizes):,} file{'' if len(sizes) == 1 else 's'}"
+    within = "" if told.error is None else f", within {told.error:.1%}" if told.error else ", exactly"
+    print_rows(
+        [
+            ("input", f"{human_bytes(told.total_bytes)} in {files}"),
+            ("encoded to tell", human_bytes(told.sampled_bytes)),
+            ("documents", f"about {told.documents:,}"),
+            ("tokens", f"about {told.tokens:,}{within}"),
+            ("windows of 1,024", f"about {told.windows(1024):,}"),
+            ("store", f"about {human_bytes(told.store_bytes)}"),
+            ("time", f"about {told.seconds:,.1f} s"),
+            ("memory", f"at most {human_bytes(told.memory_bytes)}"),
+        ]
+    )
+    click.echo("nothing was written")

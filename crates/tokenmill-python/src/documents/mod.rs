@@ -145,6 +145,11 @@ impl Source {
         })
     }
 
+    /// Bytes of the inputs that have been read, as they lie on the disk.
+    fn bytes_read(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |source| Ok(source.bytes_read()))
+    }
+
     /// The inputs read to their end: name, what positions count ("byte" or "row"), bytes, SHA-256.
     fn inputs(&self, py: Python<'_>) -> PyResult<Vec<(String, &'static str, u64, String)>> {
         let records = self.with(py, |source| Ok(source.inputs()))?;
