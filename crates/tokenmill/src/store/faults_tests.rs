@@ -3,7 +3,8 @@
 
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
-use super::prepare::{Coder, LateWriter, write_documents};
+use super::pipeline::Coder;
+use super::prepare::{LateWriter, write_documents};
 use super::tasks;
 use super::{Manifest, PrepareOptions, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};

@@ -36,6 +36,7 @@ mod faults;
 mod faults_tests;
 mod kept;
 mod manifest;
+mod pipeline;
 mod plan;
 mod prepare;
 mod quarantine;

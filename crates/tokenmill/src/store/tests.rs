@@ -1,6 +1,7 @@
 //! Stores of a few tokens, written, read back, and damaged in every way that a disk or a stranger can.
 
-use super::prepare::{Coder, LateWriter, write_documents};
+use super::pipeline::Coder;
+use super::prepare::{LateWriter, write_documents};
 use super::verify::verify_with;
 use super::{
     BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, SpecialText, Split, Splitter, Store,

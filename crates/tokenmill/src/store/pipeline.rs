@@ -1,0 +1,242 @@
+//! Documents → ids, on all threads and in order.
+//!
+//! ```text
+//! a block ─► parse ─► select ─► encode ─► append
+//!            on any   in order  on any    in order
+//!            thread             thread
+//! ```
+//!
+//! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
+//! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
+
+use super::prepare::{PrepareOptions, SpecialText};
+use super::select::{Action, Item, Parsed, Selection};
+use super::split::{Split, Splitter};
+use super::stages::{Clock, Stages};
+use super::writer::StoredId;
+use super::{Origin, text_hash};
+use crate::bpe::Output;
+use crate::documents::{Block, BlockSource, Layout, Rejected};
+use crate::error::{Error, Place, Result};
+use crate::in_order::{Flow, InOrder};
+use crate::monitor::{Monitor, Progress};
+use rayon::{ScopeFifo, ThreadPool};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// So many bytes of input are under way at once: several blocks a thread, so that none waits for the last of another.
+const UNDER_WAY_BYTES: usize = 16 << 20;
+
+/// Special tokens that a text spells: how many, and where the first is.
+pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
+
+/// What is asked of a tokenizer.
+pub(super) struct Coder<'a, T> {
+    /// Appends the ids of a text.
+    pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
+    /// Special tokens that a text spells: how many, and where the first is.
+    pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
+}
+
+/// Where the documents go, in the order of the inputs.
+pub(super) trait Sink: Send {
+    /// A document that was encoded.
+    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()>;
+    /// One that is on disk.
+    fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
+}
+
+/// Reads the source to its end, encodes what the selection wants, and hands it on.
+pub(super) fn encode_documents<T: StoredId, S: Sink>(
+    source: &mut dyn BlockSource,
+    coder: &Coder<'_, T>,
+    sink: S,
+    selection: Selection,
+    options: &PrepareOptions,
+    monitor: &dyn Monitor,
+    pool: &ThreadPool,
+) -> Result<(S, Selection)>
+where
+    Vec<T>: Output,
+{
+    let splitter = selection.splitter;
+    let (selection, sink) = (InOrder::new(selection), InOrder::new(sink));
+    let work = Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default() };
+    pool.in_place_scope_fifo(|scope| {
+        let start = |number, block| work.parse(scope, number, block);
+        let read = read_blocks(source, &work.flow, &work.stages.input, monitor, start);
+        if read.is_err() {
+            work.flow.stop();
+        }
+        read
+    })?;
+    let Stages { input, parse, encode, write } = &work.stages;
+    for (name, clock) in [("input", input), ("parse", parse), ("encode", encode), ("write", write)] {
+        monitor.stage(name, clock.total())?;
+    }
+    let ended = || Error::value("the work ended before all was done");
+    let selection = work.selection.into_taker().ok_or_else(ended)?;
+    Ok((work.sink.into_taker().ok_or_else(ended)?, selection))
+}
+
+/// Starts work on all blocks with their numbers, never on too many at a time, and waits until it is done.
+fn read_blocks(
+    source: &mut dyn BlockSource,
+    flow: &Flow,
+    waited: &Clock,
+    monitor: &dyn Monitor,
+    mut start: impl FnMut(usize, Block),
+) -> Result<()> {
+    let mut number = 0;
+    loop {
+        let (done, total) = (source.bytes_read(), source.total_bytes());
+        let tick = || monitor.tick(Progress { stage: "encoding", unit: "bytes", done, total });
+        flow.wait_for(UNDER_WAY_BYTES, &tick)?;
+        if flow.is_stopped() {
+            // By a panic, which goes on where all threads are done.
+            return Ok(());
+        }
+        let idle = || flow.check().and_then(|()| tick());
+        let Some(block) = waited.time(|| source.next_block(&idle))? else { break };
+        flow.enter(block.weight());
+        start(number, block);
+        number += 1;
+        tick()?;
+    }
+    let (done, total) = (source.bytes_read(), source.total_bytes());
+    let progress = Progress { stage: "encoding", unit: "bytes", done, total };
+    flow.wait_for(0, &|| monitor.tick(progress))?;
+    monitor.tick(progress)
+}
+
+/// Blocks on their way: parsed and encoded by any thread, decided on and appended in order.
+struct Work<'a, T, S> {
+    coder: &'a Coder<'a, T>,
+    options: &'a PrepareOptions,
+    splitter: Splitter,
+    selection: InOrder<Selection, (Result<Parsed>, usize)>,
+    sink: InOrder<S, (Result<Encoded<T>>, usize)>,
+    flow: Flow,
+    stages: Stages,
+}
+
+impl<T: StoredId, S: Sink> Work<'_, T, S>
+where
+    Vec<T>: Output,
+{
+    fn parse<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Block) {
+        let weight = block.weight();
+        scope.spawn_fifo(move |scope| {
+            self.flow.run(|| {
+                let parse = || parse_block(block, self.coder, self.options, self.splitter);
+                let parsed = self.stages.parse.time(parse);
+                self.selection.put(number, (parsed, weight), |selection, number, (parsed, weight)| {
+                    let decided = parsed.and_then(|mut block| selection.decide(&mut block).map(|()| block));
+                    self.encode(scope, number, decided, weight);
+                });
+            });
+        });
+    }
+
+    fn encode<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Result<Parsed>, weight: usize) {
+        scope.spawn_fifo(move |_| {
+            self.flow.run(|| {
+                let encode = |block| encode_block(block, self.coder, self.options);
+                let encoded = block.and_then(|block| self.stages.encode.time(|| encode(block)));
+                self.sink.put(number, (encoded, weight), |sink, _, (encoded, weight)| {
+                    // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
+                    self.flow.run(|| match encoded.and_then(|block| self.stages.write.time(|| append(sink, block))) {
+                        Ok(()) => self.flow.leave(weight),
+                        Err(error) => self.flow.fail(error),
+                    });
+                });
+            });
+        });
+    }
+}
+
+/// What can be said of each block by itself.
+fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, splitter: Splitter) -> Result<Parsed> {
+    let name = Arc::clone(&block.name);
+    let unit = if matches!(block.layout, Layout::Texts(_)) { "row" } else { "byte" };
+    let mut rejected = Vec::new();
+    let mut reject = |bad: Rejected| {
+        if !options.skip_rejected {
+            return Err(bad.into_error());
+        }
+        rejected.push(bad);
+        Ok(())
+    };
+    let documents = block.parse_each(&mut reject)?;
+    let mut items = Vec::with_capacity(documents.len());
+    for (text, position) in documents.iter().zip(&documents.positions) {
+        let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
+        let (special_text, first) = (coder.special_text)(text)?;
+        let mut action = Action::Encode;
+        if let (SpecialText::Error, Some(range)) = (options.specials, first) {
+            reject(spells_special(&name, unit, text, *position, range))?;
+            action = Action::Drop;
+        }
+        items.push(Item { split: splitter.split(&origin.text), origin, special_text, action });
+    }
+    Ok(Parsed { name, unit, documents, items, rejected })
+}
+
+fn spells_special(name: &str, unit: &str, text: &str, position: u64, range: Range<usize>) -> Rejected {
+    let place = Place { input: format!("{name}, document at {unit} {position}"), line: None, byte: None };
+    let reason = format!(
+        "its text spells the special token {:?} at byte {}; remove it, or prepare with specials=\"text\" or \"allow\"",
+        &text[range.clone()],
+        range.start
+    );
+    Rejected { place, reason, record: text.into() }
+}
+
+/// The ids of a block's documents, BOS and EOS included.
+struct Encoded<T> {
+    ids: Vec<T>,
+    /// End of each document in `ids`.
+    ends: Vec<usize>,
+    items: Vec<Item>,
+}
+
+fn encode_block<T>(block: Parsed, coder: &Coder<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
+where
+    Vec<T>: Output,
+{
+    let Parsed { name, unit, documents, items, .. } = block;
+    // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
+    let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
+    let mut ends = Vec::with_capacity(documents.len());
+    for (text, item) in documents.iter().zip(&items) {
+        if item.action == Action::Encode {
+            ids.push_all(options.bos.as_slice());
+            (coder.encode)(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
+            ids.push_all(options.eos.as_slice());
+        }
+        ends.push(ids.len());
+    }
+    Ok(Encoded { ids, ends, items })
+}
+
+/// The tokenizer knows the text that it has no token for, not where it comes from.
+fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
+    match error {
+        Error::UnknownToken(reason) => Error::UnknownToken(format!("{name}, document at {unit} {position}: {reason}")),
+        other => other,
+    }
+}
+
+fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
+    let Encoded { ids, ends, items } = block;
+    let mut start = 0;
+    for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
+        match action {
+            Action::Encode => sink.append(split, &ids[start..end], &origin)?,
+            Action::Skip => sink.skip(split, &origin)?,
+            Action::Drop => {}
+        }
+        start = end;
+    }
+    Ok(())
+}
