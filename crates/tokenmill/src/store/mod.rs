@@ -36,6 +36,7 @@ mod faults;
 mod faults_tests;
 mod kept;
 mod manifest;
+mod options;
 mod pipeline;
 mod plan;
 mod prepare;
@@ -62,8 +63,9 @@ mod writer;
 
 pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
+pub use options::{PrepareOptions, SpecialText};
 pub use plan::TaskPlan;
-pub use prepare::{PrepareOptions, SpecialText, prepare};
+pub use prepare::prepare;
 pub use reader::Store;
 pub use repair::Repair;
 pub use seal::seal;

@@ -9,7 +9,7 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
-use super::prepare::{PrepareOptions, SpecialText};
+use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Parsed, Selection};
 use super::split::{Split, Splitter};
 use super::stages::{Clock, Stages};

@@ -1,16 +1,17 @@
 //! A corpus → a store: what is asked for, and what a run is made of.
 
 use super::disk::Disk;
+use super::options::{PrepareOptions, SpecialText};
 use super::pipeline::{Coder, Sink, encode_documents};
 use super::quarantine::Quarantine;
 use super::select::{OnDisk, Selection};
 use super::split::{Split, Splitter};
 use super::stages::Clock;
-use super::tasks::{self, Task};
+use super::tasks;
 use super::writer::{StoredId, Writer, WriterOptions};
-use super::{DEFAULT_SHARD_TOKENS, Dtype, Manifest, Origin, Summary};
+use super::{Dtype, Manifest, Origin, Summary};
 use crate::bpe::Output;
-use crate::documents::{BlockSource, FileOptions, InputRecord};
+use crate::documents::{BlockSource, InputRecord};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
@@ -18,73 +19,11 @@ use crate::special::Allowed;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 use rayon::ThreadPool;
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-
-/// How documents become a stream of ids.
-#[derive(Debug, Clone)]
-pub struct PrepareOptions {
-    /// Put before every document.
-    pub bos: Option<u32>,
-    /// Put after every document.
-    pub eos: Option<u32>,
-    /// A new shard begins at the first document after this many tokens.
-    pub shard_tokens: u64,
-    /// The share of the documents that goes into the validation split; 0: there is none.
-    pub val_fraction: f64,
-    /// What to make of special tokens spelled in a text.
-    pub specials: SpecialText,
-    /// Leave out documents whose text has been there.
-    pub dedup: bool,
-    /// Leave out records that hold no document, instead of ending at the first.
-    pub skip_rejected: bool,
-    /// The file that tells which those are.
-    pub quarantine: Option<PathBuf>,
-    /// How the source reads files, if it does: recorded, so that they can be read again in the same way.
-    pub reading: Option<FileOptions>,
-    /// Threads that encode; `None`: those of the process. No byte of the store depends on it.
-    pub workers: Option<NonZeroUsize>,
-    /// Only this share of the inputs, for `seal` to join with the others.
-    pub task: Option<Task>,
-    /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
-    pub resume: bool,
-}
-
-impl Default for PrepareOptions {
-    fn default() -> Self {
-        PrepareOptions {
-            bos: None,
-            eos: None,
-            shard_tokens: DEFAULT_SHARD_TOKENS,
-            val_fraction: 0.0,
-            specials: SpecialText::Text,
-            dedup: false,
-            skip_rejected: false,
-            quarantine: None,
-            reading: None,
-            workers: None,
-            task: None,
-            resume: false,
-        }
-    }
-}
-
-/// What to make of a special token that is spelled in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SpecialText {
-    /// Ordinary text: nobody can inject one.
-    Text,
-    /// The document is rejected.
-    Error,
-    /// The special token.
-    Allow,
-}
+use std::path::Path;
 
 /// Encodes every document of `source` into a new store at `out`, which must not exist. On an error or Ctrl-C the
-/// finished shards are kept in `NAME.partial`, for `resume`. A task writes to [`Task::path`] instead; where it is done already,
+/// finished shards are kept in `NAME.partial`, for `resume`. A task writes to [`tasks::Task::path`] instead; where it is done already,
 /// nothing is read.
 pub fn prepare(
     source: &mut dyn BlockSource,

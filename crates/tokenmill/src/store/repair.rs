@@ -10,9 +10,9 @@
 
 use super::disk::Disk;
 use super::manifest::Manifest;
+use super::options::{PrepareOptions, SpecialText};
 use super::pipeline::{Coder, Sink, encode_documents};
 use super::plan::Plan;
-use super::prepare::{PrepareOptions, SpecialText};
 use super::select::{Gap, OnDisk, Selection};
 use super::shard::{Origin, ShardEntry, Table, origin_at, record_name};
 use super::split::{Split, Splitter};
