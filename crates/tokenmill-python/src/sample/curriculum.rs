@@ -1,7 +1,7 @@
 //! `Curriculum`: which part of which window a sample is.
 
+use super::Numbers;
 use super::contiguous;
-use super::plan::Numbers;
 use crate::error::CoreError;
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::prelude::*;

@@ -1,7 +1,8 @@
 //! `gather` and `gather_columns`: from the tokens into the caller's buffers, without the GIL.
 
+use super::Numbers;
 use super::contiguous;
-use super::plan::{Numbers, Plan};
+use super::plan::Plan;
 use crate::error::CoreError;
 use crate::store::Store;
 use numpy::{

@@ -1,7 +1,7 @@
 //! `Mixture`: the order of the samples of several sources.
 
+use super::Numbers;
 use super::contiguous;
-use super::plan::Numbers;
 use crate::error::CoreError;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;

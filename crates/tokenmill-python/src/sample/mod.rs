@@ -5,9 +5,12 @@ mod gather;
 mod mixture;
 mod plan;
 
-use numpy::{Element, PyReadonlyArray1};
+use numpy::{Element, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+/// Windows or samples.
+type Numbers<'py> = Bound<'py, PyArray1<u64>>;
 
 /// Adds the classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,20 +1,18 @@
 //! `Plan` and `Batches`: the order of samples.
 
-use super::contiguous;
 use super::curriculum::Curriculum;
 use super::mixture::Mixture;
+use super::{Numbers, contiguous};
 use crate::error::CoreError;
 use crate::monitor::PyMonitor;
 use crate::store::Store;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::sample::{self as core, BestFit, Comings, DocumentWindows, Documents, Kept, Layout, Order, Sections};
-
-pub type Numbers<'py> = Bound<'py, PyArray1<u64>>;
 
 /// How many tokens are learned so many times, and the other numbers by name.
 type Counted<'py> = (BTreeMap<u64, u64>, Bound<'py, PyDict>);
