@@ -51,7 +51,8 @@ def main(path: Path, state: Path, steps: int = 5) -> None:
         saved["windows"].append([window for part in parts for window in part])
     if rank == 0:
         state.write_text(json.dumps({"loader": loader.state_dict(), "windows": saved["windows"]}))
-        print(f"{len(saved['windows'])} steps, {world} processes, loss {float(loss):.3f}")
+        print(f"{len(saved['windows'])} steps, {world} processes, loss {loss.item():.3f}")
+    dist.barrier()  # nobody leaves while another still talks to it
     dist.destroy_process_group()
 
 
