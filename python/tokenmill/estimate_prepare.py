@@ -117,7 +117,8 @@ def estimate_preparation(
     start = time.perf_counter()
     draws: list[tuple[int, _Sample]] = []
     for file, times in chosen.items():
-        blocks = _read(documents.part([file]), tokenizer, added, sample_bytes * times // SAMPLES)
+        limit = sample_bytes * times // SAMPLES
+        blocks = _read(documents.part([file]), sizes[file], tokenizer, added, limit)
         draws.append((times, _together(blocks)))
     seconds = time.perf_counter() - start
     told = _together([sample for _, sample in draws])
@@ -160,8 +161,8 @@ def _chosen(sizes: dict[str, int], total: int) -> Counter[str]:
     return chosen
 
 
-def _read(documents: Documents, tokenizer: Tokenizer, added: int, limit: int) -> list[_Sample]:
-    """The blocks of a file until ``limit`` bytes of it are read."""
+def _read(documents: Documents, size: int, tokenizer: Tokenizer, added: int, limit: int) -> list[_Sample]:
+    """The blocks of a file of ``size`` bytes until ``limit`` of them are read."""
     source, before = documents._source(), 0
     blocks: list[_Sample] = []
     while (batch := source.next_batch()) is not None:
@@ -174,7 +175,7 @@ def _read(documents: Documents, tokenizer: Tokenizer, added: int, limit: int) ->
         else:  # of the same read as the one before
             blocks[-1] = _together([blocks[-1], block])
         before = read
-        if read > limit and source.next_batch() is not None:
+        if limit < read < size:
             # Of what was read from the disk last, anything between nothing and all has become text.
             blocks[-1].bytes = max(1, blocks[-1].bytes - READ // 2)
             break

@@ -201,7 +201,7 @@ impl Manifest {
 
     /// Fills in the content hashes once all shards are known.
     pub(super) fn set_content_hashes(&mut self) -> Result<()> {
-        for split in [Split::Train, Split::Validation] {
+        for split in Split::ALL {
             let hash = self.table(split).map(|table| self.expected_content_hash(table));
             if let (Some(hash), Some(table)) = (hash, self.table_mut(split)) {
                 table.content_hash = to_hex(&hash.ok_or_else(|| Error::value("a shard has no content hash"))?);

@@ -3,6 +3,7 @@
 use super::DEFAULT_SHARD_TOKENS;
 use super::tasks::Task;
 use crate::documents::FileOptions;
+use crate::special::Allowed;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -65,4 +66,11 @@ pub enum SpecialText {
     Error,
     /// The special token.
     Allow,
+}
+
+impl SpecialText {
+    /// Which special tokens a text may have.
+    pub(super) fn allowed(self) -> Allowed<'static> {
+        if self == SpecialText::Allow { Allowed::All } else { Allowed::None }
+    }
 }

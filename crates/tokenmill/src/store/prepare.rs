@@ -1,7 +1,7 @@
 //! A corpus → a store: what is asked for, and what a run is made of.
 
 use super::disk::Disk;
-use super::options::{PrepareOptions, SpecialText};
+use super::options::PrepareOptions;
 use super::pipeline::{Coder, Sink, encode_documents};
 use super::quarantine::Quarantine;
 use super::select::{OnDisk, Selection};
@@ -15,7 +15,6 @@ use crate::documents::{BlockSource, InputRecord};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
-use crate::special::Allowed;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 use rayon::ThreadPool;
@@ -65,7 +64,7 @@ pub fn prepare(
     let at_once = writer_options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
     let create = || Writer::create(&out, writer_options, |path| tokenizer_json::save(tokenizer, path));
     let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
-    let allowed = if options.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
+    let allowed = options.specials.allowed();
     let special_text = |text: &str| tokenizer.special_text(text);
     // Ids are made as wide as they are stored.
     threads::with_pool(options.workers, |pool| match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
@@ -138,13 +137,21 @@ impl LateWriter<'_> {
         if let Some(create) = self.create.take() {
             self.writer = Some(create()?);
         }
-        self.writer.as_mut().ok_or_else(|| Error::value("the store could not be begun"))
+        self.writer.as_mut().ok_or_else(not_begun)
     }
 
-    fn finish(mut self, inputs: Vec<InputRecord>, summary: Summary) -> Result<Manifest> {
-        self.get()?;
-        self.writer.ok_or_else(|| Error::value("the store could not be begun"))?.finish(inputs, summary)
+    fn finish(self, inputs: Vec<InputRecord>, summary: Summary) -> Result<Manifest> {
+        let writer = match self.create {
+            Some(create) => Some(create()?),
+            None => self.writer,
+        };
+        writer.ok_or_else(not_begun)?.finish(inputs, summary)
     }
+}
+
+/// What is said of a writer that has failed to be made before.
+fn not_begun() -> Error {
+    Error::value("the store could not be begun")
 }
 
 impl Sink for LateWriter<'_> {

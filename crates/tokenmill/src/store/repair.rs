@@ -10,7 +10,7 @@
 
 use super::disk::Disk;
 use super::manifest::Manifest;
-use super::options::{PrepareOptions, SpecialText};
+use super::options::PrepareOptions;
 use super::pipeline::{Coder, Sink, encode_documents};
 use super::plan::Plan;
 use super::select::{Gap, OnDisk, Selection};
@@ -25,7 +25,6 @@ use crate::documents::{BlockSource, FileOptions, InputRecord, PositionUnit, Shif
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
-use crate::special::Allowed;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 use rayon::ThreadPool;
@@ -51,8 +50,6 @@ pub struct Repair {
     _lock: Option<File>,
 }
 
-const SPLITS: [Split; 2] = [Split::Train, Split::Validation];
-
 impl Repair {
     /// Verifies the store at `path` and tells what has to be remade.
     ///
@@ -76,7 +73,7 @@ impl Repair {
             path: path.into(),
             second: beside(path, ".repair")?,
             plan: Plan::load(path)?,
-            damaged: SPLITS.map(|split| damaged(&report, manifest.table(split))),
+            damaged: Split::ALL.map(|split| damaged(&report, manifest.table(split))),
             inputs: 0..0,
             gaps: Default::default(),
             manifest,
@@ -94,7 +91,7 @@ impl Repair {
 
     /// Names of the shards that are to be remade.
     pub fn shards(&self) -> Vec<&str> {
-        SPLITS.into_iter().flat_map(|split| self.entries(split)).map(|entry| entry.name.as_str()).collect()
+        Split::ALL.into_iter().flat_map(|split| self.entries(split)).map(|entry| entry.name.as_str()).collect()
     }
 
     /// What of the damage no shard has: strange files in the folder. Repairing leaves it.
@@ -150,7 +147,7 @@ impl Repair {
     where
         Vec<T>: Output,
     {
-        let allowed = if self.plan.specials == SpecialText::Allow { Allowed::All } else { Allowed::None };
+        let allowed = self.plan.specials.allowed();
         let encode = |text: &str, ids: &mut Vec<T>| tokenizer.encode(text, allowed, ids);
         let special_text = |text: &str| tokenizer.special_text(text);
         let coder = Coder { encode: &encode, special_text: &special_text };
@@ -215,7 +212,7 @@ impl Repair {
             folder: &self.second,
             disk,
             manifest: &self.manifest,
-            waiting: SPLITS.map(|split| self.entries(split).collect()),
+            waiting: Split::ALL.map(|split| self.entries(split).collect()),
             open: [None, None],
         };
         let first = u32::try_from(self.inputs.start).map_err(|_| Error::value("more inputs than 2^32 - 1"))?;
@@ -242,7 +239,7 @@ impl Repair {
     /// Reads the remade shards again and compares them with the manifest.
     fn prove(&self, monitor: &dyn Monitor) -> Result<()> {
         let mut report = Report::default();
-        let entries = || SPLITS.into_iter().flat_map(|split| self.entries(split));
+        let entries = || Split::ALL.into_iter().flat_map(|split| self.entries(split));
         let sizes = |entry: &ShardEntry| ShardFile::ALL.map(|file| entry.file_bytes(file, self.manifest.dtype));
         let total = entries().flat_map(sizes).flatten().sum();
         for entry in entries() {
@@ -287,7 +284,7 @@ impl Repair {
     /// shard behind. Both have been verified.
     fn find_documents(&mut self) -> Result<()> {
         let (mut first, mut end) = (usize::MAX, 0);
-        for split in SPLITS {
+        for split in Split::ALL {
             let shards = self.manifest.table(split).map_or(&[][..], |table| &table.shards);
             for run in self.damaged[split as usize].chunk_by(|a, b| a + 1 == *b) {
                 let (Some(from), Some(to)) = (run.first().copied(), run.last().copied()) else { continue };

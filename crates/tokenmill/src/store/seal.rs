@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::plan::Plan;
 use super::sealed::{from_hex, sha256};
+use super::select::OnDisk;
 use super::shard::{Origin, ShardEntry, ShardRecord, record_name, texts_name};
 use super::split::Split;
 use super::tasks::folder;
@@ -155,9 +156,9 @@ fn missing(tasks: &Path, parts: &[Part], of: u64) -> Result<()> {
 /// Appends all documents, those of each split in the order of the inputs.
 fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()> {
     let total = parts.iter().flat_map(|part| part.manifest.tables()).map(|(_, table)| table.num_tokens).sum();
-    let mut kept = writer.kept();
+    let mut on_disk = OnDisk::First(writer.kept());
     let mut done = 0;
-    for split in [Split::Train, Split::Validation] {
+    for split in Split::ALL {
         let mut first_input = 0;
         for part in parts {
             let shards = part.manifest.table(split).map(|table| table.shards.as_slice()).unwrap_or_default();
@@ -178,9 +179,7 @@ fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()
                     if index % DOCUMENTS_PER_TICK == 0 {
                         monitor.tick(Progress { stage: "sealing", unit: "tokens", done, total: Some(total) })?;
                     }
-                    let left = &mut kept[split as usize];
-                    if *left > 0 {
-                        *left -= 1;
+                    if on_disk.has(split, &origin) {
                         writer.skip(split, &origin)?;
                         continue;
                     }

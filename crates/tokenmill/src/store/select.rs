@@ -69,7 +69,7 @@ pub(super) struct Gap {
 
 impl OnDisk {
     /// Whether the next document of a split is.
-    fn has(&mut self, split: Split, origin: &Origin) -> bool {
+    pub fn has(&mut self, split: Split, origin: &Origin) -> bool {
         match self {
             OnDisk::First(left) => {
                 let left = &mut left[split as usize];

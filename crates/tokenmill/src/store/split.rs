@@ -13,6 +13,9 @@ pub enum Split {
 }
 
 impl Split {
+    /// In the order of their numbers.
+    pub(super) const ALL: [Split; 2] = [Split::Train, Split::Validation];
+
     /// "train" or "validation".
     pub fn name(self) -> &'static str {
         match self {

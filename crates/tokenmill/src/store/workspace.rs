@@ -91,7 +91,7 @@ impl Workspace {
         let mut keep = BTreeSet::from([TOKENIZER.to_string()]);
         let mut shards = [Vec::new(), Vec::new()];
         if let Some(before) = &before {
-            for split in [Split::Train, Split::Validation] {
+            for split in Split::ALL {
                 shards[split as usize] = self.finished(split, dtype, before.shard_tokens)?;
             }
             let used = shards.iter().flatten().map(|shard| shard.inputs.1 + 1).max().unwrap_or(0);
@@ -171,9 +171,7 @@ impl Workspace {
 
     /// Whether a shard was finished.
     fn is_worth_keeping(&self) -> bool {
-        [Split::Train, Split::Validation]
-            .iter()
-            .any(|split| fs::symlink_metadata(self.path.join(record_name(&shard_name(*split, 0)))).is_ok())
+        Split::ALL.iter().any(|split| fs::symlink_metadata(self.path.join(record_name(&shard_name(*split, 0)))).is_ok())
     }
 }
 

@@ -189,7 +189,7 @@ impl Writer {
                 inputs.len()
             )));
         }
-        for split in [Split::Train, Split::Validation] {
+        for split in Split::ALL {
             if let Some(shard) = self.open[split as usize].take() {
                 self.close(shard)?;
             }
