@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokenmill::store::{self, PrepareOptions, SpecialText, Task};
+use tokenmill::store::{self, PrepareOptions, Recipe, SpecialText, Task};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
@@ -47,16 +47,11 @@ fn prepare(
         }
     };
     let reading = reading.map(|(format, text_field, separator)| file_options(format.as_deref(), text_field, separator));
+    let reading = reading.transpose()?;
     let options = PrepareOptions {
-        bos,
-        eos,
-        shard_tokens,
-        val_fraction,
-        specials,
-        dedup,
+        recipe: Recipe { bos, eos, shard_tokens, val_fraction, specials, dedup, reading },
         skip_rejected,
         quarantine,
-        reading: reading.transpose()?,
         workers,
         task: task.map(|(number, of)| Task::new(number, of)).transpose().map_err(CoreError::from)?,
         resume,

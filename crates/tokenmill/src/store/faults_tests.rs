@@ -6,7 +6,7 @@ use super::faults::{Fault, Faults, Loss};
 use super::pipeline::Coder;
 use super::prepare::{LateWriter, write_documents};
 use super::tasks;
-use super::{Manifest, PrepareOptions, SpecialText, Split, Store, Writer, WriterOptions};
+use super::{Manifest, PrepareOptions, Recipe, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -88,14 +88,8 @@ pub(super) struct Run {
 }
 
 pub(super) fn run(shard_tokens: u64) -> Run {
-    let options = PrepareOptions {
-        bos: None,
-        eos: Some(99),
-        shard_tokens,
-        val_fraction: 0.4,
-        resume: true,
-        ..PrepareOptions::default()
-    };
+    let recipe = Recipe { eos: Some(99), shard_tokens, val_fraction: 0.4, ..Recipe::default() };
+    let options = PrepareOptions { recipe, resume: true, ..PrepareOptions::default() };
     Run { texts: TEXTS.map(String::from).to_vec(), options, tokenizer: "{}" }
 }
 
@@ -108,13 +102,7 @@ impl Run {
         let options = WriterOptions {
             tokenizer_fingerprint: self.tokenizer.into(),
             vocab_size: 100,
-            bos: self.options.bos,
-            eos: self.options.eos,
-            shard_tokens: self.options.shard_tokens,
-            val_fraction: self.options.val_fraction,
-            specials: self.options.specials,
-            dedup: self.options.dedup,
-            reading: None,
+            recipe: self.options.recipe.clone(),
             inputs: source.planned(),
             task,
             resume: self.options.resume,
@@ -249,12 +237,12 @@ fn what_differs_from_the_run_before_is_named_and_nothing_is_touched() {
     type Change = fn(&mut Run);
     let changes: [(&str, Change); 12] = [
         ("the SHA-256 of the tokenizer was 44136fa355b3 and is", |run| run.tokenizer = "{ }"),
-        ("the BOS token was none and is 5 now", |run| run.options.bos = Some(5)),
-        ("the EOS token was 99 and is 98 now", |run| run.options.eos = Some(98)),
-        ("shard_tokens was 4 and is 5 now", |run| run.options.shard_tokens = 5),
-        ("val_fraction was 0.4 and is 0.5 now", |run| run.options.val_fraction = 0.5),
-        ("specials was text and is allow now", |run| run.options.specials = SpecialText::Allow),
-        ("dedup was none and is exact now", |run| run.options.dedup = true),
+        ("the BOS token was none and is 5 now", |run| run.options.recipe.bos = Some(5)),
+        ("the EOS token was 99 and is 98 now", |run| run.options.recipe.eos = Some(98)),
+        ("shard_tokens was 4 and is 5 now", |run| run.options.recipe.shard_tokens = 5),
+        ("val_fraction was 0.4 and is 0.5 now", |run| run.options.recipe.val_fraction = 0.5),
+        ("specials was text and is allow now", |run| run.options.recipe.specials = SpecialText::Allow),
+        ("dedup was none and is exact now", |run| run.options.recipe.dedup = true),
         ("input 8, 8.txt, is no longer there", |run| drop(run.texts.pop())),
         ("9.txt was not among the inputs then", |run| run.texts.push("16".into())),
         ("the size of 0.txt was 5 and is 6 now", |run| run.texts[0].push(' ')),
@@ -301,13 +289,7 @@ fn fewer_documents_than_are_on_disk_are_refused() {
     let options = WriterOptions {
         tokenizer_fingerprint: run.tokenizer.into(),
         vocab_size: 100,
-        bos: None,
-        eos: Some(99),
-        shard_tokens: 4,
-        val_fraction: 0.4,
-        specials: SpecialText::Text,
-        dedup: false,
-        reading: None,
+        recipe: run.options.recipe.clone(),
         task: None,
         inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0, first: 0 }.planned(),
         resume: true,

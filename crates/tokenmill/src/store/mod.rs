@@ -63,7 +63,7 @@ mod writer;
 
 pub use block_file::BLOCK_BYTES;
 pub use manifest::{Dtype, Manifest, Validation};
-pub use options::{PrepareOptions, SpecialText};
+pub use options::{PrepareOptions, Recipe, SpecialText};
 pub use plan::TaskPlan;
 pub use prepare::prepare;
 pub use reader::Store;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// How documents become a stream of ids.
-#[derive(Debug, Clone)]
-pub struct PrepareOptions {
+/// What decides the bytes of a store besides its documents and the tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
     /// Put before every document.
     pub bos: Option<u32>,
     /// Put after every document.
@@ -23,37 +23,40 @@ pub struct PrepareOptions {
     pub specials: SpecialText,
     /// Leave out documents whose text has been there.
     pub dedup: bool,
-    /// Leave out records that hold no document, instead of ending at the first.
-    pub skip_rejected: bool,
-    /// The file that tells which those are.
-    pub quarantine: Option<PathBuf>,
     /// How the source reads files, if it does: recorded, so that they can be read again in the same way.
+    #[serde(default)]
     pub reading: Option<FileOptions>,
-    /// Threads that encode; `None`: those of the process. No byte of the store depends on it.
-    pub workers: Option<NonZeroUsize>,
-    /// Only this share of the inputs, for `seal` to join with the others.
-    pub task: Option<Task>,
-    /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
-    pub resume: bool,
 }
 
-impl Default for PrepareOptions {
+impl Default for Recipe {
     fn default() -> Self {
-        PrepareOptions {
+        Recipe {
             bos: None,
             eos: None,
             shard_tokens: DEFAULT_SHARD_TOKENS,
             val_fraction: 0.0,
             specials: SpecialText::Text,
             dedup: false,
-            skip_rejected: false,
-            quarantine: None,
             reading: None,
-            workers: None,
-            task: None,
-            resume: false,
         }
     }
+}
+
+/// How documents become a store.
+#[derive(Debug, Clone, Default)]
+pub struct PrepareOptions {
+    /// What decides its bytes.
+    pub recipe: Recipe,
+    /// Leave out records that hold no document, instead of ending at the first.
+    pub skip_rejected: bool,
+    /// The file that tells which those are.
+    pub quarantine: Option<PathBuf>,
+    /// Threads that encode; `None`: those of the process. No byte of the store depends on it.
+    pub workers: Option<NonZeroUsize>,
+    /// Only this share of the inputs, for `seal` to join with the others.
+    pub task: Option<Task>,
+    /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
+    pub resume: bool,
 }
 
 /// What to make of a special token that is spelled in a text.

@@ -173,7 +173,7 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
         let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
         let (special_text, first) = (coder.special_text)(text)?;
         let mut action = Action::Encode;
-        if let (SpecialText::Error, Some(range)) = (options.specials, first) {
+        if let (SpecialText::Error, Some(range)) = (options.recipe.specials, first) {
             reject(spells_special(&name, unit, text, *position, range))?;
             action = Action::Drop;
         }
@@ -210,9 +210,9 @@ where
     let mut ends = Vec::with_capacity(documents.len());
     for (text, item) in documents.iter().zip(&items) {
         if item.action == Action::Encode {
-            ids.push_all(options.bos.as_slice());
+            ids.push_all(options.recipe.bos.as_slice());
             (coder.encode)(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
-            ids.push_all(options.eos.as_slice());
+            ids.push_all(options.recipe.eos.as_slice());
         }
         ends.push(ids.len());
     }

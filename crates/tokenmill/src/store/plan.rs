@@ -2,8 +2,8 @@
 
 use super::manifest::{CHANGED, CREATED_BY};
 use super::sealed;
-use super::{PLAN, SpecialText, WriterOptions};
-use crate::documents::{FileOptions, PlannedInput};
+use super::{PLAN, Recipe, WriterOptions};
+use crate::documents::PlannedInput;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -18,15 +18,8 @@ pub(super) struct Plan {
     pub created_by: String,
     /// SHA-256 of the bytes of tokenizer.json, hexadecimal.
     pub tokenizer_sha256: String,
-    pub bos: Option<u32>,
-    pub eos: Option<u32>,
-    pub shard_tokens: u64,
-    pub val_fraction: f64,
-    pub specials: SpecialText,
-    pub dedup: bool,
-    /// How files were read; `None`: they were no files.
-    #[serde(default)]
-    pub reading: Option<FileOptions>,
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// In order; none where a source does not know them before it reads.
     pub inputs: Vec<PlannedInput>,
     /// Of several processes that prepare one store, which wrote this.
@@ -51,13 +44,7 @@ impl Plan {
         Plan {
             created_by: CREATED_BY.into(),
             tokenizer_sha256,
-            bos: options.bos,
-            eos: options.eos,
-            shard_tokens: options.shard_tokens,
-            val_fraction: options.val_fraction,
-            specials: options.specials,
-            dedup: options.dedup,
-            reading: options.reading.clone(),
+            recipe: options.recipe.clone(),
             inputs: options.inputs.clone(),
             task: options.task.clone(),
         }
@@ -82,12 +69,12 @@ impl Plan {
             [
                 ("the program", plan.created_by.clone()),
                 ("the SHA-256 of the tokenizer", hash(&plan.tokenizer_sha256)),
-                ("the BOS token", id(plan.bos)),
-                ("the EOS token", id(plan.eos)),
-                ("shard_tokens", plan.shard_tokens.to_string()),
-                ("val_fraction", plan.val_fraction.to_string()),
-                ("specials", format!("{:?}", plan.specials).to_lowercase()),
-                ("dedup", if plan.dedup { "exact" } else { "none" }.to_string()),
+                ("the BOS token", id(plan.recipe.bos)),
+                ("the EOS token", id(plan.recipe.eos)),
+                ("shard_tokens", plan.recipe.shard_tokens.to_string()),
+                ("val_fraction", plan.recipe.val_fraction.to_string()),
+                ("specials", format!("{:?}", plan.recipe.specials).to_lowercase()),
+                ("dedup", if plan.recipe.dedup { "exact" } else { "none" }.to_string()),
                 ("the task", plan.task.as_ref().map_or("none".into(), |task| format!("{}/{}", task.number, task.of))),
             ]
         };

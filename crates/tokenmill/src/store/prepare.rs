@@ -31,7 +31,7 @@ pub fn prepare(
     options: &PrepareOptions,
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
-    if options.task.is_some() && options.dedup {
+    if options.task.is_some() && options.recipe.dedup {
         let remedy = "remove duplicates before, or prepare in one process";
         return Err(Error::value(format!(
             "tasks do not know each other's texts, so that dedup cannot be exact; {remedy}"
@@ -43,13 +43,7 @@ pub fn prepare(
     let writer_options = WriterOptions {
         tokenizer_fingerprint: tokenizer.fingerprint().to_string(),
         vocab_size: tokenizer.vocab_size() as u64,
-        bos: options.bos,
-        eos: options.eos,
-        shard_tokens: options.shard_tokens,
-        val_fraction: options.val_fraction,
-        specials: options.specials,
-        dedup: options.dedup,
-        reading: options.reading.clone(),
+        recipe: options.recipe.clone(),
         inputs: source.planned(),
         resume: options.resume || task.is_some(),
         task,
@@ -64,7 +58,7 @@ pub fn prepare(
     let at_once = writer_options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
     let create = || Writer::create(&out, writer_options, |path| tokenizer_json::save(tokenizer, path));
     let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
-    let allowed = options.specials.allowed();
+    let allowed = options.recipe.specials.allowed();
     let special_text = |text: &str| tokenizer.special_text(text);
     // Ids are made as wide as they are stored.
     threads::with_pool(options.workers, |pool| match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
@@ -94,9 +88,9 @@ where
     Vec<T>: Output,
 {
     let selection = Selection {
-        splitter: Splitter::new(options.val_fraction)?,
+        splitter: Splitter::new(options.recipe.val_fraction)?,
         on_disk: OnDisk::First(writer.kept()),
-        texts: options.dedup.then(HashSet::new),
+        texts: options.recipe.dedup.then(HashSet::new),
         quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
         summary: Summary::default(),
     };

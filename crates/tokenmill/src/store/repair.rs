@@ -112,7 +112,7 @@ impl Repair {
 
     /// How files were read when the store was made; `None`: no files were.
     pub fn reading(&self) -> Option<&FileOptions> {
-        self.plan.reading.as_ref()
+        self.plan.recipe.reading.as_ref()
     }
 
     /// Makes sure, before anything is read, that the inputs still have their sizes.
@@ -147,7 +147,7 @@ impl Repair {
     where
         Vec<T>: Output,
     {
-        let allowed = self.plan.specials.allowed();
+        let allowed = self.plan.recipe.specials.allowed();
         let encode = |text: &str, ids: &mut Vec<T>| tokenizer.encode(text, allowed, ids);
         let special_text = |text: &str| tokenizer.special_text(text);
         let coder = Coder { encode: &encode, special_text: &special_text };
@@ -193,18 +193,15 @@ impl Repair {
         Vec<T>: Output,
     {
         let options = PrepareOptions {
-            bos: self.manifest.bos,
-            eos: self.manifest.eos,
-            specials: self.plan.specials,
-            dedup: self.plan.dedup,
+            recipe: self.plan.recipe.clone(),
             // The same records as then: of unchanged inputs, none or those that were left out.
             skip_rejected: true,
             ..PrepareOptions::default()
         };
         let selection = Selection {
-            splitter: Splitter::new(self.manifest.validation.as_ref().map_or(0.0, |validation| validation.fraction))?,
+            splitter: Splitter::new(self.plan.recipe.val_fraction)?,
             on_disk: OnDisk::AllBut(self.gaps.clone()),
-            texts: self.plan.dedup.then(HashSet::new),
+            texts: self.plan.recipe.dedup.then(HashSet::new),
             quarantine: None,
             summary: Summary::default(),
         };
@@ -301,7 +298,7 @@ impl Repair {
             }
         }
         // What has been there before decides what is a duplicate.
-        let first = if self.plan.dedup { 0 } else { first };
+        let first = if self.plan.recipe.dedup { 0 } else { first };
         self.inputs = if end == 0 { 0..0 } else { first..end };
         Ok(())
     }

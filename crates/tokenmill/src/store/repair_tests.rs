@@ -83,7 +83,7 @@ const DAMAGES: [Damage; 8] = [
 /// The store and what it is made of, with duplicates and without.
 fn runs() -> [Run; 2] {
     let mut without = run(4);
-    without.options.dedup = true;
+    without.options.recipe.dedup = true;
     without.texts.splice(2..2, ["1 2 3".into(), "4".into()]);
     without.texts.push("15".into());
     [run(4), without]

@@ -132,8 +132,8 @@ fn tasks_that_are_not_there_are_named_with_what_makes_them() {
 fn tasks_that_were_told_different_things_are_not_joined() {
     type Change = fn(&mut Run);
     let changes: [(&str, Change); 4] = [
-        ("of task 1, the EOS token was 99 and is 98 now", |run| run.options.eos = Some(98)),
-        ("of task 1, shard_tokens was 4 and is 5 now", |run| run.options.shard_tokens = 5),
+        ("of task 1, the EOS token was 99 and is 98 now", |run| run.options.recipe.eos = Some(98)),
+        ("of task 1, shard_tokens was 4 and is 5 now", |run| run.options.recipe.shard_tokens = 5),
         ("of task 1, the SHA-256 of the tokenizer was", |run| run.tokenizer = "{ }"),
         ("of task 1, the size of 8.txt was 2 and is 3 now", |run| run.texts[8] = "1 5".into()),
     ];

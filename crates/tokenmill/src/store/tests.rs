@@ -4,7 +4,7 @@ use super::pipeline::Coder;
 use super::prepare::{LateWriter, write_documents};
 use super::verify::verify_with;
 use super::{
-    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Report, SpecialText, Split, Splitter, Store,
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, PrepareOptions, Recipe, Report, Split, Splitter, Store,
     Summary, TOKENIZER, Writer, WriterOptions, sealed, text_hash,
 };
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PositionUnit};
@@ -20,13 +20,7 @@ fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
     WriterOptions {
         tokenizer_fingerprint: FINGERPRINT.into(),
         vocab_size,
-        bos: None,
-        eos: None,
-        shard_tokens,
-        val_fraction: 0.0,
-        specials: SpecialText::Text,
-        dedup: false,
-        reading: None,
+        recipe: Recipe { shard_tokens, ..Recipe::default() },
         task: None,
         inputs: Vec::new(),
         resume: false,
@@ -188,7 +182,8 @@ fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let error = write(&folder.path().join("s.tm"), options(65_536, 9), &[&[1], &[65_536]]).unwrap_err();
     assert!(error.to_string().contains("id 65536 is not below the vocabulary size 65536"), "{error}");
-    let bos = WriterOptions { bos: Some(7), ..options(7, 1) };
+    let mut bos = options(7, 1);
+    bos.recipe.bos = Some(7);
     assert!(write(&folder.path().join("s.tm"), bos, &[]).is_err());
     assert!(names(folder.path()).is_empty());
 }
@@ -233,7 +228,9 @@ fn the_content_hash_depends_on_content_only() {
     assert_eq!(first, hash("b", options(100, 4), &DOCUMENTS));
     assert_ne!(first, hash("c", options(101, 4), &DOCUMENTS));
     assert_ne!(first, hash("d", options(100, 4), &DOCUMENTS[..6]));
-    assert_ne!(first, hash("e", WriterOptions { eos: Some(0), ..options(100, 4) }, &DOCUMENTS));
+    let mut eos = options(100, 4);
+    eos.recipe.eos = Some(0);
+    assert_ne!(first, hash("e", eos, &DOCUMENTS));
     // The division into documents counts, even where the ids are the same.
     assert_ne!(hash("f", options(100, 9), &[&[1, 2]]), hash("g", options(100, 9), &[&[1], &[2]]));
 }
@@ -477,9 +474,9 @@ fn prepare_split(
 ) -> Result<Manifest> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut source = Texts { blocks: texts.iter().map(|text| vec![*text]).collect(), next: 0 };
-    let prepare =
-        PrepareOptions { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, ..PrepareOptions::default() };
-    let writer_options = WriterOptions { bos: prepare.bos, eos: prepare.eos, val_fraction, ..options(100, 5) };
+    let recipe = Recipe { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, ..Recipe::default() };
+    let prepare = PrepareOptions { recipe: recipe.clone(), ..PrepareOptions::default() };
+    let writer_options = WriterOptions { recipe, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
     let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
     write_documents(&mut source, &coder, LateWriter::now(writer), &prepare, monitor, &pool)

@@ -92,7 +92,7 @@ impl Workspace {
         let mut shards = [Vec::new(), Vec::new()];
         if let Some(before) = &before {
             for split in Split::ALL {
-                shards[split as usize] = self.finished(split, dtype, before.shard_tokens)?;
+                shards[split as usize] = self.finished(split, dtype, before.recipe.shard_tokens)?;
             }
             let used = shards.iter().flatten().map(|shard| shard.inputs.1 + 1).max().unwrap_or(0);
             let used = usize::try_from(used).unwrap_or(usize::MAX);

@@ -11,8 +11,8 @@ use super::sealed;
 use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name, texts_name};
 use super::split::{Split, Splitter};
 use super::workspace::{START_AGAIN, Workspace};
-use super::{MANIFEST, ShardFile, SpecialText, Summary};
-use crate::documents::{FileOptions, InputRecord, PlannedInput};
+use super::{MANIFEST, Recipe, ShardFile, Summary};
+use crate::documents::{InputRecord, PlannedInput};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -24,20 +24,8 @@ pub struct WriterOptions {
     pub tokenizer_fingerprint: String,
     /// Every id must be below this; up to 65,536 ids are stored in two bytes, else in four.
     pub vocab_size: u64,
-    /// The id that the caller puts before each document.
-    pub bos: Option<u32>,
-    /// The id that the caller puts after each document.
-    pub eos: Option<u32>,
-    /// A new shard begins at the first document after this many tokens.
-    pub shard_tokens: u64,
-    /// The share of the documents that is kept from training.
-    pub val_fraction: f64,
-    /// What the caller makes of special tokens spelled in a text.
-    pub specials: SpecialText,
-    /// Whether the caller leaves out texts that have been there.
-    pub dedup: bool,
-    /// How the caller reads files, if it does.
-    pub reading: Option<FileOptions>,
+    /// What the caller makes of the documents.
+    pub recipe: Recipe,
     /// What will be read, as far as it is known.
     pub inputs: Vec<PlannedInput>,
     /// Of several processes that prepare one store, which this is, and what all will read.
@@ -100,7 +88,8 @@ impl Writer {
         options: WriterOptions,
         save_tokenizer: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Writer> {
-        let WriterOptions { vocab_size, bos, eos, shard_tokens, val_fraction, .. } = options;
+        let vocab_size = options.vocab_size;
+        let Recipe { bos, eos, shard_tokens, val_fraction, .. } = options.recipe;
         if shard_tokens == 0 {
             return Err(Error::value("shard_tokens is 0; a shard needs at least 1 token"));
         }
@@ -170,7 +159,7 @@ impl Writer {
         };
         shard.append(ids, &self.manifest, origin)?;
         self.last_input = self.last_input.max(Some(origin.input));
-        if shard.num_tokens >= self.plan.shard_tokens {
+        if shard.num_tokens >= self.plan.recipe.shard_tokens {
             self.close(shard)
         } else {
             self.open[split as usize] = Some(shard);
