@@ -150,45 +150,69 @@ fn missing(tasks: &Path, parts: &[Part], of: u64) -> Result<()> {
 /// Appends all documents, those of each split in the order of the inputs.
 fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()> {
     let total = parts.iter().flat_map(|part| part.manifest.tables()).map(|(_, table)| table.num_tokens).sum();
-    let mut on_disk = OnDisk::First(writer.kept());
-    let mut done = 0;
+    let on_disk = OnDisk::First(writer.kept());
+    let mut copying = Copying { writer, on_disk, monitor, done: 0, total };
     for split in Split::ALL {
         let mut first_input = 0;
         for part in parts {
-            let shards = part.manifest.table(split).map(|table| table.shards.as_slice()).unwrap_or_default();
-            let store = if shards.is_empty() { None } else { Some(Store::open(&part.path, split)?) };
-            let mut document = 0;
-            for (store, entry) in store.iter().flat_map(|store| shards.iter().map(move |entry| (store, entry))) {
-                let progress = Progress { stage: "sealing", unit: "tokens", done, total: Some(total) };
-                part.check(entry, &Within { monitor, progress })?;
-                let mut texts = Texts::open(part, entry)?;
-                for index in 0..entry.num_documents {
-                    let (input, position) = store.origin(document)?;
-                    let input =
-                        u32::try_from(input + first_input).map_err(|_| Error::value("more inputs than 2^32 - 1"))?;
-                    let origin = Origin { input, position, text: texts.next()? };
-                    let range = store.document_range(document)?;
-                    document += 1;
-                    done += range.1 - range.0;
-                    if index % DOCUMENTS_PER_TICK == 0 {
-                        monitor.tick(Progress { stage: "sealing", unit: "tokens", done, total: Some(total) })?;
-                    }
-                    if on_disk.has(split, &origin) {
-                        writer.skip(split, &origin)?;
-                        continue;
-                    }
-                    match store.pieces(range.0..range.1)?.as_slice() {
-                        [] => writer.append::<u16>(split, &[], &origin)?,
-                        [Tokens::U16(ids)] => writer.append(split, ids, &origin)?,
-                        [Tokens::U32(ids)] => writer.append(split, ids, &origin)?,
-                        _ => return Err(damaged(&part.path, &entry.name, "a document is in more than one shard")),
-                    }
-                }
-            }
+            copying.part(part, split, first_input)?;
             first_input += part.manifest.inputs.len();
         }
     }
     Ok(())
+}
+
+/// The copying of parts, and how far it is.
+struct Copying<'a> {
+    writer: &'a mut Writer,
+    on_disk: OnDisk,
+    monitor: &'a dyn Monitor,
+    /// Tokens,
+    done: u64,
+    /// and how many there are.
+    total: u64,
+}
+
+impl Copying<'_> {
+    /// The documents that a part has of a split; its input 0 is input `first_input` of the store.
+    fn part(&mut self, part: &Part, split: Split, first_input: usize) -> Result<()> {
+        let shards = part.manifest.table(split).map(|table| table.shards.as_slice()).unwrap_or_default();
+        if shards.is_empty() {
+            return Ok(());
+        }
+        let store = Store::open(&part.path, split)?;
+        let mut document = 0;
+        for entry in shards {
+            part.check(entry, &Within { monitor: self.monitor, progress: self.progress() })?;
+            let mut texts = Texts::open(part, entry)?;
+            for index in 0..entry.num_documents {
+                let (input, position) = store.origin(document)?;
+                let input =
+                    u32::try_from(input + first_input).map_err(|_| Error::value("more inputs than 2^32 - 1"))?;
+                let (first, end) = store.document_range(document)?;
+                (document, self.done) = (document + 1, self.done + (end - first));
+                if index % DOCUMENTS_PER_TICK == 0 {
+                    self.monitor.tick(self.progress())?;
+                }
+                let origin = Origin { input, position, text: texts.next()? };
+                if self.on_disk.has(split, &origin) {
+                    self.writer.skip(split, &origin)?;
+                    continue;
+                }
+                match store.pieces(first..end)?.as_slice() {
+                    [] => self.writer.append::<u16>(split, &[], &origin)?,
+                    [Tokens::U16(ids)] => self.writer.append(split, ids, &origin)?,
+                    [Tokens::U32(ids)] => self.writer.append(split, ids, &origin)?,
+                    _ => return Err(damaged(&part.path, &entry.name, "a document is in more than one shard")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { stage: "sealing", unit: "tokens", done: self.done, total: Some(self.total) }
+    }
 }
 
 /// Checking a shard is a part of sealing: it is told how far that is.
