@@ -40,6 +40,8 @@ mod options;
 mod pipeline;
 mod plan;
 mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod quarantine;
 mod reader;
 mod repair;
