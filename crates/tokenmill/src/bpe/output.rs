@@ -141,8 +141,7 @@ impl Output for Vec<u32> {
     }
 
     fn make_room(&mut self, ids: usize) {
-        self.reserve(ids);
-        huge_pages::ask(self.spare_capacity_mut());
+        make_room(self, ids);
     }
 
     type Room<'a> = VecRoom<'a, u32>;
@@ -155,6 +154,14 @@ impl Output for Vec<u32> {
     #[inline]
     fn push_all(&mut self, ids: &[u32]) {
         self.extend_from_slice(ids);
+    }
+}
+
+/// Allocates where there is not enough, and only then asks the system for large pages.
+fn make_room<T>(ids: &mut Vec<T>, more: usize) {
+    if ids.capacity() - ids.len() < more {
+        ids.reserve(more);
+        huge_pages::ask(ids.spare_capacity_mut());
     }
 }
 
@@ -172,8 +179,7 @@ impl Output for Vec<u16> {
     }
 
     fn make_room(&mut self, ids: usize) {
-        self.reserve(ids);
-        huge_pages::ask(self.spare_capacity_mut());
+        make_room(self, ids);
     }
 
     type Room<'a> = VecRoom<'a, u16>;
