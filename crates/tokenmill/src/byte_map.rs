@@ -163,7 +163,7 @@ fn high(block: &[u8; 16]) -> u64 {
 }
 
 /// Every bit of both factors reaches every bit of the result.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
 pub(crate) fn folded_multiply(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);

@@ -7,10 +7,10 @@
 
 use super::BpeModel;
 use super::bridge::Cuts;
-use super::cache::{Absent, Became, PieceCache};
+use super::cache::{Became, PieceCache, ShortPieces};
 use super::key::{self, Kind, MEDIUM, Medium};
 use super::merge::{MergeBuffers, merge};
-use super::output::Output;
+use super::output::{Output, Room};
 use crate::error::{Error, Result};
 use crate::short_key::SHORT;
 use crate::split::Ends;
@@ -55,6 +55,8 @@ struct Parts<'a> {
 /// What is found out about the pieces of a batch before their ids are stored.
 #[derive(Debug)]
 struct Batch {
+    /// Where the first begins.
+    start: usize,
     ends: Ends,
     /// [`key::NONE`] for longer pieces.
     keys: [u128; Ends::MOST],
@@ -72,6 +74,7 @@ struct Batch {
 impl Default for Batch {
     fn default() -> Batch {
         Batch {
+            start: 0,
             ends: Ends::new(),
             keys: [0; Ends::MOST],
             hashes: [0; Ends::MOST],
@@ -84,38 +87,71 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// The keys of the pieces. Their cache lines are asked for before the first is needed: the loads overlap.
-    #[inline(always)]
+    /// The keys of the pieces, the first of which begins at `start`. Their cache lines are asked for before the first is
+    /// needed: the loads overlap.
+    #[inline(never)]
     fn find_keys(&mut self, text: &[u8], mut start: usize, cache: &PieceCache) {
-        let secrets = cache.secrets();
+        self.start = start;
+        let pieces = cache.short();
         for ((end, key), hash) in self.ends.as_slice().iter().zip(&mut self.keys).zip(&mut self.hashes) {
             let length = end - start;
             if length <= SHORT {
                 *key = key::short(text, start, length, Kind::Whole);
-                *hash = secrets.hash_short(*key);
-                cache.prefetch_short(*hash);
+                *hash = pieces.seek(*key);
             } else {
                 *key = key::NONE;
                 if length <= MEDIUM {
-                    cache.prefetch_medium(secrets.hash_medium(&Medium::of(&text[start..*end], Kind::Whole)));
+                    cache.prefetch_medium(&Medium::of(&text[start..*end], Kind::Whole));
                 }
             }
             start = *end;
         }
     }
 
-    /// What the cache knows of some of the pieces. Gives how many short ones it does not. No branch depends on
+    /// Where a piece lies in the text.
+    #[inline]
+    fn piece(&self, at: usize) -> Range<usize> {
+        let ends = self.ends.as_slice();
+        let start = if at == 0 { self.start } else { ends[at - 1] };
+        start..ends[at]
+    }
+
+    /// Appends the ids of pieces as long as they are known; gives the number of the first that is not among the short
+    /// ones.
+    #[inline(never)]
+    fn push_known(&self, pieces: Range<usize>, known: ShortPieces<'_>, room: &mut impl Room) -> usize {
+        let keys = self.keys[pieces.clone()].iter().zip(&self.hashes[pieces.clone()]);
+        pieces.start + keys.take_while(|(key, hash)| known.look_up(**key, **hash).push(room)).count()
+    }
+
+    /// What the cache of short pieces knows of some of the pieces. Gives how many it has no ids of. No branch depends on
     /// what is found.
-    #[inline(always)]
-    fn look_up(&mut self, pieces: Range<usize>, cache: &PieceCache) -> usize {
+    #[inline(never)]
+    fn look_up(&mut self, pieces: Range<usize>, known: ShortPieces<'_>) -> usize {
         let mut missing = 0;
         for at in pieces {
-            let found = cache.look_up_short(self.keys[at], self.hashes[at]);
+            let found = known.look_up(self.keys[at], self.hashes[at]);
             self.became[at] = found;
             self.missing[missing] = at;
-            missing += usize::from(found.is_unknown() & !key::is_none(self.keys[at]));
+            missing += usize::from(!found.is_known() & !key::is_none(self.keys[at]));
         }
         missing
+    }
+
+    /// Leaves those of the `count` missing pieces that are new, and gives how many. The others have more ids than the cache
+    /// of short pieces holds; the cache lines that have them are asked for.
+    fn set_others_aside(&mut self, count: usize, cache: &PieceCache) -> usize {
+        let mut left = 0;
+        for number in 0..count {
+            let at = self.missing[number];
+            if self.became[at].is_unknown() {
+                self.missing[left] = at;
+                left += 1;
+            } else {
+                cache.prefetch_medium(&Medium::of_short(self.keys[at]));
+            }
+        }
+        left
     }
 
     /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What
@@ -155,63 +191,53 @@ impl BpeModel {
         let mut start = 0;
         while cutter.fill(&mut batch.ends)? {
             batch.find_keys(text.as_bytes(), start, &scratch.cache);
-            start = self.encode_batch(text.as_bytes(), start, &mut batch, scratch, ids)?;
+            self.encode_batch(text.as_bytes(), &mut batch, scratch, ids)?;
+            start = batch.ends.as_slice().last().copied().unwrap_or(start);
         }
         scratch.batch = Some(batch);
         Ok(())
     }
 
-    /// Appends the ids of the batch of pieces that begins at `start`; gives its end.
+    /// Appends the ids of a batch of pieces.
     #[inline(always)]
     fn encode_batch<O: Output>(
         &self,
         text: &[u8],
-        mut start: usize,
         batch: &mut Batch,
         scratch: &mut Scratch,
         ids: &mut O,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let count = batch.ends.as_slice().len();
         // In text that has been going on for a while, most batches have nothing new, and this is all.
         let mut at = 0;
-        let mut room = ids.room(4 * count);
-        while at < count {
-            let end = batch.ends.as_slice()[at];
-            let absent = if end - start <= SHORT {
-                scratch.cache.get_short(batch.keys[at], batch.hashes[at], &mut room).err()
-            } else {
-                Some(Absent::Elsewhere)
-            };
-            match absent {
-                None => {}
-                Some(Absent::Unknown) => break,
-                Some(Absent::Elsewhere) => {
-                    drop(room);
-                    self.encode_piece(&text[start..end], scratch, ids)?;
-                    room = ids.room(4 * (count - at));
-                }
+        loop {
+            at = batch.push_known(at..count, scratch.cache.short(), &mut ids.room(4 * (count - at)));
+            if at == count {
+                return Ok(());
             }
-            (at, start) = (at + 1, end);
+            if !key::is_none(batch.keys[at]) {
+                break;
+            }
+            self.encode_piece(&text[batch.piece(at)], scratch, ids)?;
+            at += 1;
         }
-        if at == count {
-            return Ok(start);
-        }
-        let missing = batch.look_up(at..count, &scratch.cache);
+        let missing = batch.look_up(at..count, scratch.cache.short());
         self.encode_missing(missing, batch, &mut scratch.cache);
-        for (&end, became) in batch.ends.as_slice().iter().zip(&batch.became).skip(at) {
-            if !became.push(&mut room) {
+        let mut room = ids.room(4 * (count - at));
+        for at in at..count {
+            if !batch.became[at].push(&mut room) {
                 drop(room);
-                self.encode_piece(&text[start..end], scratch, ids)?;
-                room = ids.room(4 * count);
+                self.encode_piece(&text[batch.piece(at)], scratch, ids)?;
+                room = ids.room(4 * (count - at));
             }
-            start = end;
         }
-        Ok(start)
+        Ok(())
     }
 
-    /// The short pieces of a batch that are not in the cache.
+    /// The short pieces of a batch whose ids are not in the cache of such.
     #[inline(never)]
     fn encode_missing(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
+        let count = batch.set_others_aside(count, cache);
         let (count, num_twins) = batch.set_twins_aside(count);
         self.encode_new(count, batch, cache);
         for &(at, first) in &batch.twins[..num_twins] {
@@ -286,20 +312,17 @@ impl BpeModel {
                 length @ ..=SHORT => key::short(piece, start, length, Kind::Part),
                 _ => key::NONE,
             };
-            let hash = cache.secrets().hash_short(key);
-            cache.prefetch_short(hash);
+            let hash = cache.short().seek(key);
             found.push(Part { end, key, hash });
             start = end;
         }
         start = 0;
         for Part { end, key, hash } in found.drain(..) {
             let part = &piece[start..end];
-            let short = cache.get_short(key, hash, &mut tokens.room(4));
-            let found = match short {
-                Ok(()) => true,
-                Err(Absent::Unknown) if part.len() <= SHORT => false,
-                Err(_) => part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens),
-            };
+            let short = cache.short().look_up(key, hash);
+            let new = short.is_unknown() && !key::is_none(key);
+            let found = short.push(&mut tokens.room(4))
+                || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
             if !found {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;

@@ -65,9 +65,15 @@ impl Medium {
     pub(super) fn of(piece: &[u8], kind: Kind) -> Medium {
         let ends = match (piece.first_chunk::<16>(), piece.last_chunk::<16>()) {
             (Some(first), Some(last)) => [u128::from_le_bytes(*first), u128::from_le_bytes(*last)],
-            _ => [short(piece, 0, piece.len(), kind), 0],
+            _ => return Medium::of_short(short(piece, 0, piece.len(), kind)),
         };
         Medium { ends, length: piece.len() as u32 | kind as u32 }
+    }
+
+    /// The key of a piece of up to 15 bytes that has the short key `key`, which ends with the length and the kind.
+    #[inline(always)]
+    pub(super) fn of_short(key: u128) -> Medium {
+        Medium { ends: [key, 0], length: (key >> 120) as u32 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Merging the tokens of one piece: always the pair of lowest rank, the leftmost of equals, until none merges.
 
 use super::ByteIds;
-use super::pairs::{NEVER, PairTable};
+use super::pairs::{NEVER, NO_ID, NO_RANK, Packed, PairTable};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -27,10 +27,9 @@ pub(super) fn merge(
     tokens: &mut Vec<u32>,
     buffers: &mut MergeBuffers,
 ) -> std::result::Result<(), u8> {
-    let small = fits_scan(pairs);
-    let scanned = match piece.len() {
-        ..=FEW if small => merge_by_scan::<FEW>(piece, byte_ids, pairs, tokens),
-        ..=SCAN_LIMIT if small => merge_by_scan::<SCAN_LIMIT>(piece, byte_ids, pairs, tokens),
+    let scanned = match (pairs.packed(), piece.len()) {
+        (Some(packed), ..=FEW) => merge_by_scan::<FEW>(piece, byte_ids, pairs, packed, tokens),
+        (Some(packed), ..=SCAN_LIMIT) => merge_by_scan::<SCAN_LIMIT>(piece, byte_ids, pairs, packed, tokens),
         _ => false,
     };
     if scanned {
@@ -47,15 +46,9 @@ pub(super) fn merge(
     Ok(())
 }
 
-/// Whether a [`Scan`] can hold the ranks of the table.
-#[inline]
-pub(super) fn fits_scan(pairs: &PairTable) -> bool {
-    pairs.ranks() <= MAX_RANKS
-}
-
-/// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, and every scan
-/// for the minimum looks at `N` places, used or not: a loop whose end can be predicted. `N` is at most 64. Only for tables
-/// that pass [`fits_scan`].
+/// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, every scan for
+/// the minimum looks at `N` places, used or not, and a neighbour that is not there is one that merges with nothing: so
+/// no branch depends on the piece but the one at its end. `N` is a power of two of at most 64.
 pub(super) struct Scan<const N: usize> {
     /// A token is at the place of its first byte; the bits of the places that have one.
     places: u64,
@@ -65,18 +58,27 @@ pub(super) struct Scan<const N: usize> {
     ranked: [i32; N],
 }
 
-/// A pair that a merge has made: left token, right token, place of the left.
-pub(super) type Made = Option<(u32, u32, usize)>;
+/// A pair that a merge has made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    pub left: u32,
+    pub right: u32,
+    /// That of the left token.
+    pub place: usize,
+}
 
 impl<const N: usize> Scan<N> {
     /// Of nothing.
-    pub(super) const EMPTY: Scan<N> = Scan { places: 0, ids: [0; N], ranked: [NOTHING; N] };
+    pub(super) const EMPTY: Scan<N> = Scan { places: 0, ids: [0; N], ranked: [Self::NOTHING; N] };
+
+    /// From here on: the pair does not merge.
+    const NOTHING: i32 = rank_at::<N>(NO_RANK, 0);
 
     /// The tokens of the bytes of `piece`, of which there are 1 to `N`; `false` if a byte has no token.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, piece: &[u8], byte_ids: &ByteIds, pairs: &PairTable) -> bool {
         self.places = u64::MAX >> (u64::BITS as usize - piece.len());
-        self.ranked = [NOTHING; N];
+        self.ranked = [Self::NOTHING; N];
         let mut known = true;
         for (id, &byte) in self.ids.iter_mut().zip(piece) {
             let token = byte_ids[usize::from(byte)];
@@ -84,12 +86,12 @@ impl<const N: usize> Scan<N> {
             *id = token.unwrap_or(0);
         }
         for (place, pair) in piece.windows(2).enumerate() {
-            self.set_rank(place, pairs.rank_of_bytes(pair[0], pair[1]));
+            self.set_rank(place, pairs.rank_of_bytes(pair[0], pair[1]).min(NO_RANK));
         }
         known
     }
 
-    /// Says what the rank of the token at `place` with its right neighbour is.
+    /// Says what the rank of the token at `place` with its right neighbour is, as the packed table has it.
     #[inline(always)]
     pub(super) fn set_rank(&mut self, place: usize, rank: u32) {
         self.ranked[place % N] = rank_at::<N>(rank, place);
@@ -100,28 +102,28 @@ impl<const N: usize> Scan<N> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`rank_at` reversed")]
     pub(super) fn merge_best(&mut self, pairs: &PairTable) -> Option<[Made; 2]> {
         let best = least(&self.ranked);
-        if best == NOTHING {
+        if best >= Self::NOTHING {
             return None;
         }
         let (rank, place) = (best as u32 / N as u32, best as usize % N);
         let (below, above) = (self.places & !(u64::MAX << place), self.places & (u64::MAX << place << 1));
-        let merged = above.trailing_zeros() as usize % N;
         let behind = above & above.wrapping_sub(1);
         self.places ^= above ^ behind;
         let token = pairs.id(rank);
         self.ids[place] = token;
-        self.ranked[merged] = NOTHING;
-        self.ranked[place] = NOTHING;
-        let right = (behind != 0).then(|| (token, self.ids[behind.trailing_zeros() as usize % N], place));
-        let left = (below != 0).then(|| {
-            let before = (63 - below.leading_zeros()) as usize % N;
-            (self.ids[before], token, before)
-        });
-        Some([left, right])
+        self.ranked[above.trailing_zeros() as usize % N] = Self::NOTHING;
+        let right = self.ids[behind.trailing_zeros() as usize % N];
+        // With nothing before it the last place, which never has a rank.
+        let before = (63_u32.wrapping_sub(below.leading_zeros())) as usize % N;
+        let left = self.ids[before];
+        Some([
+            Made { left: token, right: if behind == 0 { NO_ID } else { right }, place },
+            Made { left: if below == 0 { NO_ID } else { left }, right: token, place: before },
+        ])
     }
 
     /// What is there now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
         let mut places = self.places;
         std::iter::from_fn(move || {
@@ -133,39 +135,36 @@ impl<const N: usize> Scan<N> {
 }
 
 /// `false` if a byte has no token.
-fn merge_by_scan<const N: usize>(piece: &[u8], byte_ids: &ByteIds, pairs: &PairTable, tokens: &mut Vec<u32>) -> bool {
+fn merge_by_scan<const N: usize>(
+    piece: &[u8],
+    byte_ids: &ByteIds,
+    pairs: &PairTable,
+    packed: &Packed,
+    tokens: &mut Vec<u32>,
+) -> bool {
     let mut scan = Scan::<N>::EMPTY;
     if piece.is_empty() || !scan.set(piece, byte_ids, pairs) {
         return piece.is_empty();
     }
     while let Some(made) = scan.merge_best(pairs) {
-        for (left, right, place) in made.into_iter().flatten() {
-            scan.set_rank(place, pairs.rank(left, right));
+        for Made { left, right, place } in made {
+            scan.set_rank(place, packed.answer_packed(&packed.ask(left, right)));
         }
     }
     tokens.extend(scan.tokens());
     true
 }
 
-const NOTHING: i32 = i32::MAX;
-
-/// Ranks from here on would not fit beside a place of 6 bits. (No vocabulary has 33 million tokens.)
-const MAX_RANKS: u64 = (i32::MAX as u64 + 1) / SCAN_LIMIT as u64 - 1;
-
 #[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "ranks are below `MAX_RANKS`, places below `N`"
-)]
-fn rank_at<const N: usize>(rank: u32, place: usize) -> i32 {
-    if rank == NEVER { NOTHING } else { (rank as usize * N + place) as i32 }
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "24 bits and 6 are fewer than 32")]
+const fn rank_at<const N: usize>(rank: u32, place: usize) -> i32 {
+    (rank as usize * N + place) as i32
 }
 
 /// Signed numbers in four strands, which becomes a comparison of four at a time even in SSE2.
 #[inline(always)]
 fn least<const N: usize>(ranked: &[i32; N]) -> i32 {
-    let mut least = [NOTHING; 4];
+    let mut least = [i32::MAX; 4];
     for four in ranked.chunks_exact(4) {
         for (least, &other) in least.iter_mut().zip(four) {
             *least = other.min(*least);
@@ -238,9 +237,10 @@ pub(super) mod tests_support {
     //! Every strategy on any length, for differential tests.
     use super::*;
 
+    /// Only with a packed table.
     pub(in crate::bpe) fn scan<const N: usize>(pairs: &PairTable, byte_ids: &ByteIds, piece: &[u8]) -> Vec<u32> {
         let mut tokens = Vec::new();
-        assert!(merge_by_scan::<N>(piece, byte_ids, pairs, &mut tokens));
+        assert!(merge_by_scan::<N>(piece, byte_ids, pairs, pairs.packed().unwrap(), &mut tokens));
         tokens
     }
 

@@ -6,8 +6,8 @@
 
 use super::BpeModel;
 use super::cache::{Became, PieceCache};
-use super::merge::{Scan, fits_scan};
-use super::pairs::Sought;
+use super::merge::{Made, Scan};
+use super::pairs::{Asked, NO_ID};
 use crate::short_key::{SHORT, short_bytes};
 
 /// So many pieces are merged in turn.
@@ -22,13 +22,13 @@ struct Job {
     at: usize,
     scan: Scan<PLACES>,
     /// The pairs that the last step made, each with the place of its left token.
-    sought: [Option<(Sought, usize)>; 2],
+    asked: [(Asked, usize); 2],
 }
 
 impl BpeModel {
     /// Merges the short pieces that `missing` gives as numbers of `keys`, all without a token of their own, and puts
     /// what becomes of them into `became` and the cache. A piece with a byte that no token stands for is left out; so are
-    /// all where ranks are too large.
+    /// all where the table of pairs is not packed.
     pub(super) fn merge_missing(
         &self,
         missing: &[usize],
@@ -36,32 +36,34 @@ impl BpeModel {
         became: &mut [Became],
         cache: &mut PieceCache,
     ) {
-        if !fits_scan(&self.pairs) {
-            return;
-        }
+        let Some(packed) = self.pairs.packed() else { return };
         let mut waiting = missing.iter().copied();
-        let mut jobs = [const { Job { at: 0, scan: Scan::EMPTY, sought: [None, None] } }; IN_TURN];
+        // The last place never has a rank.
+        let nothing = [(packed.ask(NO_ID, 0), PLACES - 1); 2];
+        let mut jobs = [const { Job { at: 0, scan: Scan::EMPTY, asked: [(Asked::NONE, 0); 2] } }; IN_TURN];
         let mut running = 0;
         while running < IN_TURN && self.start(&mut waiting, keys, &mut jobs[running]) {
+            jobs[running].asked = nothing;
             running += 1;
         }
         while running > 0 {
             // Apart from the steps: what has just been stored in parts cannot be loaded as a whole at once.
             for job in &mut jobs[..running] {
-                for (sought, place) in job.sought.iter().flatten() {
-                    job.scan.set_rank(*place, self.pairs.rank_of(sought));
+                for (asked, place) in &job.asked {
+                    job.scan.set_rank(*place, packed.answer_packed(asked));
                 }
             }
             let mut turn = 0;
             while turn < running {
                 let job = &mut jobs[turn];
                 if let Some(made) = job.scan.merge_best(&self.pairs) {
-                    job.sought = made.map(|pair| pair.map(|(left, right, at)| (self.pairs.seek(left, right), at)));
+                    job.asked = made.map(|Made { left, right, place }| (packed.seek(left, right), place));
                     turn += 1;
                     continue;
                 }
                 became[job.at] = cache.put_key(keys[job.at], job.scan.tokens());
                 if self.start(&mut waiting, keys, job) {
+                    job.asked = nothing;
                     turn += 1;
                 } else {
                     running -= 1;
@@ -72,11 +74,11 @@ impl BpeModel {
     }
 
     /// Makes `job` the next piece; `false` if there is none.
+    #[inline(always)]
     fn start(&self, waiting: &mut impl Iterator<Item = usize>, keys: &[u128], job: &mut Job) -> bool {
         for at in waiting {
             let (bytes, length) = short_bytes(&keys[at]);
             job.at = at;
-            job.sought = [None, None];
             if job.scan.set(&bytes[..length], &self.byte_ids, &self.pairs) {
                 return true;
             }

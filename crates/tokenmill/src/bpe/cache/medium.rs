@@ -1,6 +1,7 @@
 //! Pieces of 16 to 32 bytes, and shorter ones of many ids.
 
 use crate::bpe::key::Medium;
+use crate::prefetch::prefetch;
 use crate::zeroed::Plain;
 
 /// Most ids of a piece here.
@@ -36,6 +37,13 @@ impl Pair {
     #[inline(always)]
     fn is_large(&self) -> bool {
         (self.0[8] >> COUNT_SHIFT) as usize > SMALL_IDS
+    }
+
+    /// Asks for both lines.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.0[0]);
+        prefetch(&self.0[16]);
     }
 
     #[inline(always)]

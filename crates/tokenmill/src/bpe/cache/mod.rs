@@ -18,7 +18,7 @@ pub(super) use limits::check_variable;
 use super::key::{self, Kind, MEDIUM, Medium, Secrets};
 use super::output::{Output, Room};
 use crate::prefetch::prefetch;
-use crate::short_key::{SHORT, short_bytes};
+use crate::short_key::SHORT;
 use crate::zeroed::{Plain, Zeroed};
 use limits::Limits;
 use medium::{MEDIUM_IDS, Pair};
@@ -64,6 +64,12 @@ impl Became {
         self.0 >> COUNT_AT == UNKNOWN_COUNT
     }
 
+    /// Whether the ids are here.
+    #[inline(always)]
+    pub(super) fn is_known(self) -> bool {
+        self.0 >> COUNT_AT <= SHORT_IDS as u128
+    }
+
     /// Appends the ids, if they are known.
     #[inline(always)]
     pub(super) fn push(self, ids: &mut impl Room) -> bool {
@@ -76,7 +82,7 @@ impl Became {
     }
 }
 
-/// A cache line: two pieces, the newer first; a third throws the older out.
+/// A cache line: two pieces. The first stays, as what comes early in a text comes often; a third throws the second out.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
@@ -88,12 +94,37 @@ struct Bucket {
 // SAFETY: 64 bytes of integers.
 unsafe impl Plain for Bucket {}
 
-/// Why there are no ids of a short piece.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Absent {
-    Unknown,
-    /// It has more than the cache of short pieces holds.
-    Elsewhere,
+/// The table of short pieces, as a loop takes it: it stays in registers whatever the loop writes.
+#[derive(Clone, Copy)]
+pub(super) struct ShortPieces<'a> {
+    /// A power of two of them.
+    buckets: &'a [Bucket],
+    secrets: Secrets,
+}
+
+impl ShortPieces<'_> {
+    #[inline(always)]
+    fn bucket(&self, hash: u64) -> &Bucket {
+        // SAFETY: tables are a power of two, so that this is below their length.
+        unsafe { self.buckets.get_unchecked(place(hash, self.buckets.len())) }
+    }
+
+    /// What the place of a piece depends on. Its cache line is asked for.
+    #[inline(always)]
+    pub(super) fn seek(&self, key: u128) -> u64 {
+        let hash = self.secrets.hash_short(key);
+        prefetch(self.bucket(hash));
+        hash
+    }
+
+    /// What a piece became. No branch depends on what is found.
+    #[inline(always)]
+    pub(super) fn look_up(&self, key: u128, hash: u64) -> Became {
+        let bucket = self.bucket(hash);
+        let second = bucket.keys[1] == key;
+        let found = bucket.became[usize::from(second)];
+        if second | (bucket.keys[0] == key) { found } else { Became::UNKNOWN }
+    }
 }
 
 /// The cache of one thread and one tokenizer.
@@ -128,43 +159,16 @@ impl std::fmt::Debug for PieceCache {
 }
 
 impl PieceCache {
-    /// What places in this cache depend on.
+    /// Where short pieces are looked up.
     #[inline(always)]
-    pub(super) fn secrets(&self) -> Secrets {
-        self.secrets
+    pub(super) fn short(&self) -> ShortPieces<'_> {
+        ShortPieces { buckets: &self.short, secrets: self.secrets }
     }
 
-    /// Asks for the cache line that `get_short` will read.
+    /// Asks for the cache lines that `find_medium` will read.
     #[inline(always)]
-    pub(super) fn prefetch_short(&self, hash: u64) {
-        prefetch(&self.short[place(hash, self.short.len())]);
-    }
-
-    /// Asks for the first cache line that `find_medium` will read.
-    #[inline(always)]
-    pub(super) fn prefetch_medium(&self, hash: u64) {
-        prefetch(&self.medium[place(hash, self.medium.len())]);
-    }
-
-    /// Appends the ids of a piece of up to 15 bytes, if they are known and here. Fast where nearly all are.
-    #[inline(always)]
-    pub(super) fn get_short(&self, key: u128, hash: u64, ids: &mut impl Room) -> Result<(), Absent> {
-        let bucket = &self.short[place(hash, self.short.len())];
-        let second = bucket.keys[1] == key;
-        if second || bucket.keys[0] == key {
-            let found = bucket.became[usize::from(second)];
-            return if found.push(ids) { Ok(()) } else { Err(Absent::Elsewhere) };
-        }
-        Err(Absent::Unknown)
-    }
-
-    /// The same without a branch on what is found: fast where that cannot be predicted.
-    #[inline(always)]
-    pub(super) fn look_up_short(&self, key: u128, hash: u64) -> Became {
-        let bucket = &self.short[place(hash, self.short.len())];
-        let second = bucket.keys[1] == key;
-        let found = bucket.became[usize::from(second)];
-        if second | (bucket.keys[0] == key) { found } else { Became::UNKNOWN }
+    pub(super) fn prefetch_medium(&self, key: &Medium) {
+        self.medium[place(self.secrets.hash_medium(key), self.medium.len())].prefetch();
     }
 
     /// Appends the ids of a piece of up to 32 bytes that is not among the short ones, if they are known.
@@ -208,8 +212,7 @@ impl PieceCache {
         let packed = Became::of(ids).unwrap_or(Became::ELSEWHERE);
         self.put_short(key, packed);
         if packed == Became::ELSEWHERE {
-            let (bytes, length) = short_bytes(&key);
-            self.put_medium(&Medium::of(&bytes[..length], Kind::Whole), ids);
+            self.put_medium(&Medium::of_short(key), ids);
         }
         packed
     }
@@ -229,7 +232,7 @@ impl PieceCache {
             let larger = Zeroed::new(self.short.len() * 2);
             let old = std::mem::replace(&mut self.short, larger);
             for bucket in old.iter() {
-                for i in [1, 0] {
+                for i in [0, 1] {
                     if bucket.keys[i] != 0 {
                         self.insert_short(bucket.keys[i], bucket.became[i]);
                     }
@@ -245,8 +248,9 @@ impl PieceCache {
         let bucket = &mut self.short[place];
         // Already there: a piece may be new twice in one batch.
         if !bucket.keys.contains(&key) {
-            bucket.keys = [key, bucket.keys[0]];
-            bucket.became = [became, bucket.became[0]];
+            let second = usize::from(bucket.keys[0] != 0);
+            bucket.keys[second] = key;
+            bucket.became[second] = became;
         }
     }
 
@@ -282,10 +286,9 @@ mod tests {
 
     fn get(cache: &PieceCache, piece: &[u8], kind: Kind) -> Option<Vec<u32>> {
         let mut ids = Vec::new();
-        let secrets = cache.secrets();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.get_short(key, secrets.hash_short(key), &mut ids.room(4)).is_ok()
+            cache.short().look_up(key, cache.short().seek(key)).push(&mut ids.room(4))
         } else {
             false
         };
