@@ -61,20 +61,30 @@ impl<'py> Texts<'py> {
         Ok(Texts::Strings(list.iter().enumerate().map(text).collect::<PyResult<_>>()?))
     }
 
-    /// Calls `work` with the texts.
-    pub fn with<R>(&self, work: impl FnOnce(&[&str]) -> PyResult<R>) -> PyResult<R> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
         match self {
-            Texts::Strings(strings) => {
-                let texts: Vec<Cow<'_, str>> = strings.iter().map(text_of).collect::<PyResult<_>>()?;
-                work(&texts.iter().map(Cow::as_ref).collect::<Vec<_>>())
-            }
-            Texts::Arrow(batches) => {
-                let mut texts = Vec::with_capacity(batches.iter().map(Array::len).sum());
-                for batch in batches {
-                    texts.extend((0..batch.len()).map(rows(batch.as_ref())));
-                }
-                work(&texts)
-            }
+            Texts::Strings(strings) => strings.len(),
+            Texts::Arrow(batches) => batches.iter().map(Array::len).sum(),
+        }
+    }
+
+    /// About how many bytes they have: characters, where they are not UTF-8 yet.
+    pub fn size(&self) -> PyResult<usize> {
+        match self {
+            Texts::Strings(strings) => strings.iter().map(|string| string.len()).sum(),
+            Texts::Arrow(batches) => Ok(batches.iter().map(|batch| batch.get_buffer_memory_size()).sum()),
+        }
+    }
+
+    /// Each as UTF-8.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = PyResult<Cow<'_, str>>> + '_> {
+        match self {
+            Texts::Strings(strings) => Box::new(strings.iter().map(text_of)),
+            Texts::Arrow(batches) => Box::new(batches.iter().flat_map(|batch| {
+                let text = rows(batch.as_ref());
+                (0..batch.len()).map(move |row| Ok(Cow::Borrowed(text(row))))
+            })),
         }
     }
 }

@@ -4,6 +4,7 @@ mod arrow;
 mod documents;
 mod encoding;
 mod error;
+mod feed;
 mod monitor;
 mod prepare;
 mod repair;

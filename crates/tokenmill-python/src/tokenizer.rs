@@ -4,12 +4,15 @@ use crate::arrow::ArrowIds;
 use crate::documents::Source;
 use crate::encoding::{AllowedArgument, Texts};
 use crate::error::CoreError;
+use crate::feed::{self, Sink};
 use crate::monitor::PyMonitor;
 use crate::text::text_of;
 use numpy::{IntoPyArray, PyArray1};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::bpe::{Count, Merges, Output};
@@ -67,6 +70,13 @@ impl Tokenizer {
         text: &Bound<'_, PyString>,
         allowed: &AllowedArgument,
     ) -> PyResult<O> {
+        // A string of ASCII is UTF-8 as it is.
+        if feed::is_worth_it(text.len()?)?
+            && !text.call_method0(intern!(py, "isascii"))?.is_truthy()?
+            && let Some(ids) = feed::encode_long(&self.core, allowed, text)?
+        {
+            return Ok(ids);
+        }
         let text = text_of(text)?;
         let text = text.as_ref();
         let ids = if text.len() < DETACH_BYTES {
@@ -80,17 +90,67 @@ impl Tokenizer {
         Ok(ids.map_err(CoreError::from)?)
     }
 
+    /// Appends the ids of the texts to `ids`, and shows them to `sink`.
     fn encode_texts(
         &self,
         texts: &Bound<'_, PyAny>,
         column: Option<&str>,
         allowed: &AllowedArgument,
-    ) -> PyResult<Flat<Vec<u32>>> {
+        ids: &mut Vec<u32>,
+        sink: &mut dyn Sink<Vec<u32>>,
+    ) -> PyResult<()> {
         let py = texts.py();
-        Texts::of(texts, column)?.with(|texts| {
-            let work = || self.core.encode_batch(texts, allowed.get(), &PyMonitor::new(None));
-            Ok(py.detach(work).map_err(CoreError::from)?)
-        })
+        let texts = Texts::of(texts, column)?;
+        if feed::is_worth_it(texts.size()?)? {
+            return feed::encode_texts(py, &self.core, allowed, &texts, ids, sink);
+        }
+        let texts: Vec<Cow<'_, str>> = texts.iter().collect::<PyResult<_>>()?;
+        let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
+        let encode = || self.core.encode_batch(&texts, allowed.get(), &PyMonitor::new(None));
+        let flat: Flat<Vec<u32>> = py.detach(encode).map_err(CoreError::from)?;
+        *ids = flat.ids;
+        sink.see(ids, &mut flat.offsets.iter().skip(1).map(|&end| usize::try_from(end).unwrap_or(0)).collect())
+    }
+
+    fn encode_flat(
+        &self,
+        texts: &Bound<'_, PyAny>,
+        column: Option<&str>,
+        allowed: &AllowedArgument,
+    ) -> PyResult<Flat<Vec<u32>>> {
+        let (mut ids, mut offsets) = (Vec::new(), Offsets(vec![0]));
+        self.encode_texts(texts, column, allowed, &mut ids, &mut offsets)?;
+        Ok(Flat { ids, offsets: offsets.0 })
+    }
+}
+
+/// Where texts begin and end among the ids, which stay where they are.
+struct Offsets(Vec<i64>);
+
+impl Sink<Vec<u32>> for Offsets {
+    fn see(&mut self, _: &mut Vec<u32>, ends: &mut Vec<usize>) -> PyResult<()> {
+        // No memory holds 2⁶³ ids.
+        self.0.extend(ends.drain(..).map(|end| i64::try_from(end).unwrap_or(i64::MAX)));
+        Ok(())
+    }
+}
+
+/// A list for each text. Ids that have become one are forgotten.
+struct Lists<'t, 'py> {
+    py: Python<'py>,
+    tokenizer: &'t Tokenizer,
+    lists: Vec<Bound<'py, PyList>>,
+}
+
+impl Sink<Vec<u32>> for Lists<'_, '_> {
+    fn see(&mut self, ids: &mut Vec<u32>, ends: &mut Vec<usize>) -> PyResult<()> {
+        let mut start = 0;
+        for end in ends.drain(..) {
+            self.lists.push(self.tokenizer.list(self.py, &ids[start..end])?);
+            start = end;
+        }
+        ids.drain(..start);
+        Ok(())
     }
 }
 
@@ -160,7 +220,9 @@ impl Tokenizer {
         allowed: AllowedArgument,
         column: Option<&str>,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
-        self.encode_texts(texts, column, &allowed)?.lists().map(|ids| self.list(py, ids)).collect()
+        let mut lists = Lists { py, tokenizer: self, lists: Vec::new() };
+        self.encode_texts(texts, column, &allowed, &mut Vec::new(), &mut lists)?;
+        Ok(lists.lists)
     }
 
     #[pyo3(signature = (texts, allowed, column=None))]
@@ -171,7 +233,7 @@ impl Tokenizer {
         allowed: AllowedArgument,
         column: Option<&str>,
     ) -> PyResult<Arrays<'py>> {
-        let Flat { ids, offsets } = self.encode_texts(texts, column, &allowed)?;
+        let Flat { ids, offsets } = self.encode_flat(texts, column, &allowed)?;
         Ok((ids.into_pyarray(py), offsets.into_pyarray(py)))
     }
 
@@ -183,7 +245,7 @@ impl Tokenizer {
         column: Option<&str>,
         large_offsets: bool,
     ) -> PyResult<ArrowIds> {
-        ArrowIds::new(self.encode_texts(texts, column, &allowed)?, large_offsets)
+        ArrowIds::new(self.encode_flat(texts, column, &allowed)?, large_offsets)
     }
 
     fn encode_with_offsets(

@@ -27,15 +27,6 @@ pub(crate) enum Part {
     Special(u32, Range<usize>),
 }
 
-impl Part {
-    /// How many bytes of the text.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Part::Text(range) | Part::Special(_, range) => range.len(),
-        }
-    }
-}
-
 /// The special tokens of a tokenizer, by id.
 #[derive(Debug)]
 pub(crate) struct Specials {

@@ -5,7 +5,7 @@
 //! that another thread of the parent held at the moment of the `fork` would stay locked in the child.
 
 use crate::error::{Error, Result};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ScopeFifo, ThreadPool, ThreadPoolBuilder};
 use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -54,12 +54,17 @@ pub fn with_pool<T>(threads: Option<NonZeroUsize>, work: impl FnOnce(&ThreadPool
     }
 }
 
-/// Runs `work`, which fans out, in the pool that this thread belongs to, or in that of the process.
-pub fn install<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
-    if rayon::current_thread_index().is_some() { Ok(work()) } else { Ok(pool()?.install(work)) }
+/// Runs `work` on this thread, with a scope whose jobs go to the pool that this thread belongs to, or to that of the
+/// process.
+pub fn scope<'a, T>(work: impl FnOnce(&ScopeFifo<'a>) -> T) -> Result<T> {
+    if rayon::current_thread_index().is_some() {
+        Ok(rayon::in_place_scope_fifo(work))
+    } else {
+        Ok(pool()?.in_place_scope_fifo(work))
+    }
 }
 
-/// How many threads [`install`] has.
+/// How many threads [`scope`] has.
 pub fn count() -> Result<usize> {
     match rayon::current_thread_index() {
         Some(_) => Ok(rayon::current_num_threads()),

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::huge_pages;
 
 /// Takes ids in order.
-pub trait Output: Default + Send {
+pub trait Output: Default + Send + 'static {
     /// How many different ids it can hold: every id must be below.
     const IDS: u64;
 

@@ -1,17 +1,21 @@
 //! The tokenizer: one type, two models, special tokens on top.
 //!
 //! ```text
-//! texts ─ plan ─► tasks, one after the other or on all threads ─ encode ─► ids, back to back     encode
+//! texts ─► tasks ─► any thread ─► ids, back to back in order                        encode, feed
 //! chunks ─► what no later chunk can change ─ encode ─► ids                                     stream
 //! ```
 
 mod encode;
+mod feed;
+#[cfg(test)]
+mod feed_tests;
 mod fingerprint;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use encode::Flat;
+pub use feed::Feed;
 pub use stream::Stream;
 
 use crate::bpe::BpeModel;

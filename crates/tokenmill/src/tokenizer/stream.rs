@@ -16,15 +16,11 @@ use crate::split::floor;
 use std::sync::Arc;
 
 /// The encoder of one text that arrives in chunks. It holds what the last cut left: little, unless the text offers no
-/// place to be cut (white space or digits without end) or the pattern is an unknown regular expression; then all of it.
+/// place to be cut (letters, white space or symbols without end) or the pattern is an unknown regular expression; then all of it.
 #[derive(Debug)]
 pub struct Stream {
     tokenizer: Arc<Tokenizer>,
-    matcher: Matcher,
-    /// What has not been encoded.
-    pending: String,
-    /// Before this position of `pending` no special token begins and there is no cut.
-    searched: usize,
+    settling: Settling,
     /// Bytes that have been encoded.
     done: u64,
 }
@@ -32,54 +28,102 @@ pub struct Stream {
 impl Stream {
     /// Of a text whose special tokens are `allowed`.
     pub fn new(tokenizer: Arc<Tokenizer>, allowed: Allowed<'_>) -> Result<Stream> {
-        let matcher = tokenizer.specials.matcher(allowed)?.into_owned();
-        Ok(Stream { tokenizer, matcher, pending: String::new(), searched: 0, done: 0 })
+        let settling = Settling::new(&tokenizer, allowed)?;
+        Ok(Stream { tokenizer, settling, done: 0 })
     }
 
     /// Takes the next chunk; the ids that are certain by now and have not been given yet.
     pub fn push(&mut self, chunk: &str) -> Result<Vec<u32>> {
-        self.pending.push_str(chunk);
-        let end = self.settle();
-        self.encode(end)
+        let text = self.settling.push(&self.tokenizer, chunk);
+        self.encode(&text)
     }
 
     /// The text is at its end: the remaining ids.
     pub fn finish(&mut self) -> Result<Vec<u32>> {
-        self.searched = 0;
-        self.encode(self.pending.len())
+        let text = self.settling.finish();
+        self.encode(&text)
     }
 
     /// How much text it holds.
     #[cfg(test)]
     pub(super) fn pending_bytes(&self) -> usize {
+        self.settling.pending_bytes()
+    }
+
+    fn encode(&mut self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        let encoded = self.tokenizer.encode_found(text, &self.settling.matcher, &mut ids);
+        encoded.map_err(|error| in_part(error, self.done))?;
+        self.done += text.len() as u64;
+        Ok(ids)
+    }
+}
+
+/// Says where the part of a text begins that could not be encoded.
+pub(crate) fn in_part(error: Error, start: u64) -> Error {
+    match error {
+        Error::UnknownToken(reason) if start > 0 => {
+            Error::UnknownToken(format!("in the part of the text that begins at byte {start}: {reason}"))
+        }
+        other => other,
+    }
+}
+
+/// Cuts a text that arrives in chunks into parts that give the ids of the whole, one after the other.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    matcher: Matcher,
+    /// What no part has.
+    pending: String,
+    /// Before this position of `pending` no special token begins and there is no cut.
+    searched: usize,
+}
+
+impl Settling {
+    /// Of a text whose special tokens are `allowed`.
+    pub(crate) fn new(tokenizer: &Tokenizer, allowed: Allowed<'_>) -> Result<Settling> {
+        Ok(Settling::with(&*tokenizer.specials.matcher(allowed)?))
+    }
+
+    /// The same with special tokens that have been looked up.
+    pub(crate) fn with(matcher: &Matcher) -> Settling {
+        Settling { matcher: matcher.clone(), pending: String::new(), searched: 0 }
+    }
+
+    /// Takes the next chunk; the next part, empty where none is certain.
+    pub(crate) fn push(&mut self, tokenizer: &Tokenizer, chunk: &str) -> String {
+        self.pending.push_str(chunk);
+        let end = self.settle(tokenizer);
+        if end == 0 {
+            return String::new();
+        }
+        let rest = self.pending.split_off(end);
+        std::mem::replace(&mut self.pending, rest)
+    }
+
+    /// The text is at its end: the last part.
+    pub(crate) fn finish(&mut self) -> String {
+        self.searched = 0;
+        std::mem::take(&mut self.pending)
+    }
+
+    /// How much text it holds.
+    #[cfg(test)]
+    pub(crate) fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
 
     /// How much of `pending` no later chunk can change.
-    fn settle(&mut self) -> usize {
+    fn settle(&mut self, tokenizer: &Tokenizer) -> usize {
         let (text, from) = (self.pending.as_str(), self.searched);
         // A token that begins before `open` lies in the text to its end.
         let open = (text.len() + 1).saturating_sub(self.matcher.longest().max(1));
         let token_end = self.matcher.last_end(text, from, open);
         let from = token_end.unwrap_or(from);
-        let cut = if from < open { self.tokenizer.last_cut(text, from, open) } else { None };
+        let cut = if from < open { tokenizer.last_cut(text, from, open) } else { None };
         let end = cut.or(token_end).unwrap_or(0);
         // The last character before `open` is looked at again: what follows it may not have been there.
         self.searched = floor(text, open.saturating_sub(4)).saturating_sub(end);
         end
-    }
-
-    fn encode(&mut self, end: usize) -> Result<Vec<u32>> {
-        let mut ids = Vec::new();
-        let encoded = self.tokenizer.encode_found(&self.pending[..end], &self.matcher, &mut ids);
-        encoded.map_err(|error| match error {
-            Error::UnknownToken(reason) if self.done > 0 => {
-                Error::UnknownToken(format!("in the part of the text that begins at byte {}: {reason}", self.done))
-            }
-            other => other,
-        })?;
-        self.pending.drain(..end);
-        self.done += end as u64;
-        Ok(ids)
     }
 }

@@ -52,7 +52,7 @@ fn fingerprints_tell_tokenizers_apart() {
 }
 
 /// With each kind of text that offers a cut or does not, and special tokens that overlap, hold a cut, or lie on one.
-static BPE: LazyLock<Vec<Arc<Tokenizer>>> = LazyLock::new(|| {
+pub(super) static BPE: LazyLock<Vec<Arc<Tokenizer>>> = LazyLock::new(|| {
     let make = |pattern| {
         let tokens = (0..=u8::MAX).map(|byte| (u32::from(byte), vec![byte]));
         let words = [&b"th"[..], b"the", b" the", b"ca", b"cat", b" ca", b" cat", b"12", b"  "];
@@ -82,7 +82,7 @@ static WORDS: LazyLock<Vec<Arc<Tokenizer>>> = LazyLock::new(|| {
     [WordSplit::Punctuation, WordSplit::Whitespace, WordSplit::Regex(r",\s".into())].map(make).into()
 });
 
-fn tokenizers() -> impl Iterator<Item = &'static Arc<Tokenizer>> {
+pub(super) fn tokenizers() -> impl Iterator<Item = &'static Arc<Tokenizer>> {
     BPE.iter().chain(WORDS.iter())
 }
 
@@ -114,7 +114,7 @@ const SNIPPETS: [&str; 16] = [
 ];
 
 /// Random texts of these.
-fn snippets(most: usize) -> impl Strategy<Value = String> {
+pub(super) fn snippets(most: usize) -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(&SNIPPETS[..]), 0..most).prop_map(|parts| parts.concat())
 }
 

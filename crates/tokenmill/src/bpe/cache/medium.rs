@@ -24,6 +24,8 @@ const SMALL_IDS: usize = 7;
 const COUNT_SHIFT: u32 = 16;
 
 impl Pair {
+    pub(super) const EMPTY: Pair = Pair([0; 32]);
+
     /// Its ends, its length with the kind, and the number of its ids; all 0 where there is none.
     #[inline(always)]
     fn entry(&self, first: usize) -> (Medium, usize) {
