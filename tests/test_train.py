@@ -32,9 +32,9 @@ from tokenmill.cli import train as cli_train
 from tokenmill.torch import TorchBatch, TorchLoader
 from tokenmill.train import SIZES, Plan, TrainOptions, checkpoint, make_plan, metrics, train_model
 from tokenmill.train.distributed import Group
-from tokenmill.train.evaluate import sum_of_losses
 from tokenmill.train.generate import Generator, choose
 from tokenmill.train.loop import Run, batch_hash
+from tokenmill.train.loss import Losses, sum_of_losses
 from tokenmill.train.model import flops_per_token, make_config, make_model, num_parameters
 from tokenmill.train.schedule import learning_rate
 
@@ -90,11 +90,13 @@ def test_the_loss_is_that_of_the_token_that_really_follows() -> None:
             for place in range(8):
                 probabilities = torch.exp(logits[place]) / torch.exp(logits[place]).sum()
                 total -= math.log(float(probabilities[window[place + 1]]))
-        assert float(sum_of_losses(model, batch)) == pytest.approx(total, rel=1e-5)
+        assert float(sum_of_losses(Losses(model), batch)) == pytest.approx(total, rel=1e-5)
 
 
 def test_padding_is_no_target() -> None:
-    model = make_model(LlamaConfig(vocab_size=11, max_position_embeddings=16, **TINY), 0, ALONE.device)
+    losses = Losses(
+        make_model(LlamaConfig(vocab_size=11, max_position_embeddings=16, **TINY), 0, ALONE.device)
+    )
     ids = list(range(10)) * 2
     loader = tm.DataLoader(ids, max_length=8, batch_size=3, shuffle=False, tail="pad", pad_id=0)
     batch = next(iter(TorchLoader(loader)))
@@ -102,7 +104,7 @@ def test_padding_is_no_target() -> None:
     rows = [part_of(batch, slice(row, row + 1)) for row in range(3)]
     cut = replace(rows[2], input_ids=rows[2].input_ids[:, :3], labels=rows[2].labels[:, :3])
     with torch.no_grad():
-        torch.testing.assert_close(sum_of_losses(model, rows[2]), sum_of_losses(model, cut))
+        torch.testing.assert_close(sum_of_losses(losses, rows[2]), sum_of_losses(losses, cut))
 
 
 def part_of(batch: TorchBatch, rows: slice) -> TorchBatch:
@@ -114,7 +116,7 @@ def test_a_model_learns_one_batch_by_heart(store: tm.TokenStore, tmp_path: Path)
         store, tmp_path, TrainOptions(size="1m", max_length=32, batch_rows=4, steps=70, device="cpu"), ALONE
     )
     batch = next(iter(TorchLoader(run.loader)))
-    losses = [run.step(run.model, batch, step)["loss"] for step in range(70)]
+    losses = [run.step(run.losses, batch, step)["loss"] for step in range(70)]
     assert losses[0] > 5
     assert losses[-1] < 0.1
 
@@ -125,7 +127,7 @@ def test_micro_batches_change_memory_and_not_the_step(
 ) -> None:
     runs = [Run(store, tmp_path, replace(options, micro_rows=rows), ALONE) for rows in (4, micro_rows)]
     batch = next(iter(TorchLoader(runs[0].loader)))
-    first, second = (run.step(run.model, batch, 0) for run in runs)
+    first, second = (run.step(run.losses, batch, 0) for run in runs)
     assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
     assert first["gradient_norm"] == pytest.approx(second["gradient_norm"], rel=1e-4)
 
@@ -166,7 +168,7 @@ def test_the_validation_loss_is_that_of_its_tokens_and_bytes(
     run = Run(store, tmp_path, replace(options, document_mask=False, eval_tokens=1 << 20), ALONE)
     assert run.validation is not None and store.validation is not None
     ids = store.validation[:]
-    found = run.validation.evaluate(run.model, None)
+    found = run.validation.evaluate(run.losses, None, micro_rows=3)
     assert found.tokens == len(ids) - 1
     loss = 0.0
     with torch.no_grad():

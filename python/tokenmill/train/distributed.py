@@ -18,6 +18,8 @@ class Group:
     rank: int
     size: int
     device: torch.device
+    #: Whether torchrun has started it; it may have started only one.
+    launched: bool = False
 
     @property
     def is_first(self) -> bool:
@@ -26,30 +28,35 @@ class Group:
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in each of them."""
-        if self.size > 1:
+        if self.launched:
             dist.all_reduce(values)
         return values
 
     def wait(self) -> None:
         """Until all have come here."""
-        if self.size > 1:
+        if self.launched:
             dist.barrier()
 
 
 @contextmanager
 def group(device: str | None) -> Iterator[Group]:
     """The group of this process; torchrun says which by WORLD_SIZE, RANK and LOCAL_RANK."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(kind)
-    if chosen.type == "cuda" and chosen.index is None:
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device={device!r}: PyTorch {torch.__version__} finds no GPU here")
+        if chosen.index is None:
+            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
-    if size == 1:
+    if "WORLD_SIZE" not in os.environ:
         yield Group(0, 1, chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if chosen.type == "cuda":
+        dist.init_process_group("nccl", device_id=chosen)
+    else:
+        dist.init_process_group("gloo")
     try:
-        yield Group(dist.get_rank(), size, chosen)
+        yield Group(dist.get_rank(), dist.get_world_size(), chosen, launched=True)
     finally:
         dist.destroy_process_group()

@@ -12,15 +12,11 @@ import torch
 
 from tokenmill.loader import DataLoader
 from tokenmill.torch import TorchBatch, TorchLoader
+from tokenmill.train.loss import IGNORED, Losses, parts, sum_of_losses
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from tokenmill.store import TokenStore
     from tokenmill.train.distributed import Group
-
-# Labels of this id are no targets: padding, and what boundary_labels masks.
-IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +29,6 @@ class Evaluation:
     bits_per_byte: float | None
     #: Targets that were looked at.
     tokens: int
-
-
-def sum_of_losses(model: torch.nn.Module, batch: TorchBatch) -> torch.Tensor:
-    """The negative log-likelihoods of a batch's labels, added up. The labels are one token ahead already."""
-    arguments = {"input_ids": batch.input_ids, "use_cache": False}
-    if batch.position_ids is not None:
-        arguments["position_ids"] = batch.position_ids
-    logits = model(**arguments).logits
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
 
 
 class Validation:
@@ -81,18 +66,18 @@ class Validation:
         for _ in range(min(self.batches, len(self.loader))):
             yield next(batches)
 
-    def evaluate(self, model: PreTrainedModel, precision: torch.dtype | None) -> Evaluation:
-        """The model's loss."""
+    def evaluate(self, losses: Losses, precision: torch.dtype | None, *, micro_rows: int) -> Evaluation:
+        """The model's loss, so many rows at a time."""
         sums = torch.zeros(3, dtype=torch.float64, device=self.group.device)
-        model.train(False)
+        losses.eval()
         with torch.inference_mode(), autocast(self.group.device, precision):
             for batch in self:
                 labels = batch.labels[batch.labels != IGNORED].cpu().numpy()
                 if len(labels):
-                    sums[0] += sum_of_losses(model, batch)
+                    sums[0] += sum(sum_of_losses(losses, part) for part in parts(batch, micro_rows))
                     sums[1] += len(labels)
                     sums[2] += int(self.lengths[labels].sum())
-        model.train()
+        losses.train()
         loss, tokens, size = self.group.total(sums).tolist()
         return Evaluation(
             loss=loss / tokens,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,10 +15,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tokenmill.loader import DataLoader
 from tokenmill.torch import TorchBatch, TorchLoader
-from tokenmill.train import checkpoint, metrics
+from tokenmill.train import attention, checkpoint, metrics
 from tokenmill.train.distributed import Group, group
-from tokenmill.train.evaluate import IGNORED, Validation, autocast, sum_of_losses
+from tokenmill.train.evaluate import Validation, autocast
 from tokenmill.train.finish import write_model
+from tokenmill.train.loss import IGNORED, Losses, parts, sum_of_losses
+from tokenmill.train.memory import micro_rows
 from tokenmill.train.model import (
     flops_per_token,
     make_config,
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
 BETAS = (0.9, 0.95)
 # Of a run, where nothing else was said.
 EVALUATIONS, CHECKPOINTS = 10, 10
-# Windows that one process takes at a time: of a device with little memory.
-MICRO_TOKENS = {"cpu": 1 << 13, "cuda": 1 << 15}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,10 @@ class Trained:
     seconds: float
     #: The share of the time of all steps that was spent waiting for batches.
     data_share: float
+    #: Of the median step, all processes together; `None` where nothing was left to do.
+    tokens_per_second: float | None
+    #: Model FLOPs utilisation of that step; `None` where what the device can do is not known.
+    mfu: float | None
 
 
 def train_model(
@@ -107,7 +112,12 @@ class Run:
     def __init__(self, store: TokenStore, out: Path, options: TrainOptions, group: Group) -> None:
         self.store, self.out, self.options, self.group = store, out, options, group
         config = make_config(options, store)
-        self.model = make_model(config, options.seed, group.device)
+        self.precision = self._precision()
+        attends = "sdpa"
+        if options.document_mask:
+            attends = attention.implementation(config, group.device, self.precision)
+        self.model = make_model(config, options.seed, group.device, attention=attends)
+        self.losses = Losses(self.model)
         self.plan = make_plan(options, store, config, num_parameters(self.model))
         if self.plan.batch_rows % group.size:
             raise ValueError(
@@ -116,7 +126,10 @@ class Run:
         self.loader = make_loader(store, self.plan, group)
         self.loader.check_model(vocab_size=config.vocab_size, tokenizer=store.tokenizer)
         self.optimizer = make_optimizer(self.model, self.plan)
-        self.precision = self._precision()
+        self.micro_rows = options.micro_rows or micro_rows(
+            self.plan.batch_rows // group.size, self.plan.max_length, config, self.plan.parameters,
+            device=group.device, precision=self.precision,
+        )  # fmt: skip
         self.command: str | None = None
         self.sinks: list[metrics.Logger] = []
         self.tell: Callable[[str], object] = lambda line: None
@@ -162,7 +175,7 @@ class Run:
     def train(self, start: int) -> Trained:
         """Steps from `start` to the end of the plan, and what is written then."""
         plan, began = self.plan, time.perf_counter()
-        module = self._wrapped()
+        module = self.wrapped()
         unigram = self.validation.unigram_loss() if self.validation else None
         eval_every = self.options.eval_every or max(plan.steps // EVALUATIONS, 1)
         save_every = self.options.save_every or max(plan.steps // CHECKPOINTS, 1)
@@ -180,7 +193,7 @@ class Run:
             done = step + 1
             values = {"tokens": done * plan.tokens_per_step, **learned, **watch.stop()}
             if self.validation and (done % eval_every == 0 or done == plan.steps):
-                found = self.validation.evaluate(self.model, self.precision)
+                found = self.validation.evaluate(self.losses, self.precision, micro_rows=self.micro_rows)
                 values |= {
                     "validation_loss": found.loss,
                     "validation_bits_per_byte": found.bits_per_byte,
@@ -210,6 +223,8 @@ class Run:
             unigram_loss=unigram,
             seconds=time.perf_counter() - began,
             data_share=watch.data_share,
+            tokens_per_second=watch.rate,
+            mfu=None if watch.rate is None else watch.mfu(watch.rate),
         )
         if self.group.is_first:
             write_model(
@@ -218,12 +233,12 @@ class Run:
         self.group.wait()
         return trained
 
-    def _wrapped(self) -> torch.nn.Module:
-        """The model as it is called: compiled on a GPU, its gradients shared between processes."""
-        module: torch.nn.Module = self.model
+    def wrapped(self) -> torch.nn.Module:
+        """The model and its loss as they are called: compiled on a GPU, gradients shared by processes."""
+        module: torch.nn.Module = self.losses
         if self.options.compile or (self.options.compile is None and self.group.device.type == "cuda"):
             module = torch.compile(module)  # type: ignore[assignment]
-        if self.group.size > 1:
+        if self.group.launched:
             module = DistributedDataParallel(module)
         self.model.train()
         return module
@@ -233,9 +248,9 @@ class Run:
         device = self.group.device
         targets = self.group.total((batch.labels != IGNORED).sum())
         loss = torch.zeros((), dtype=torch.float64, device=device)
-        parts = list(self.parts(batch))
-        for index, part in enumerate(parts):
-            alone = index < len(parts) - 1 and isinstance(module, DistributedDataParallel)
+        micro_batches = list(parts(batch, self.micro_rows))
+        for index, part in enumerate(micro_batches):
+            alone = index < len(micro_batches) - 1 and isinstance(module, DistributedDataParallel)
             with module.no_sync() if alone else nullcontext():  # type: ignore[operator]
                 with autocast(device, self.precision):
                     losses = sum_of_losses(module, part)
@@ -254,24 +269,6 @@ class Run:
             "gradient_norm": float(norm),
             "batch": batch_hash(batch, self.group),
         }
-
-    def micro_rows(self) -> int:
-        """Windows that this process takes at a time."""
-        most = MICRO_TOKENS.get(self.group.device.type, 1 << 13) // self.plan.max_length
-        return self.options.micro_rows or max(most, 1)
-
-    def parts(self, batch: TorchBatch) -> Iterator[TorchBatch]:
-        """The batch in micro-batches."""
-        rows = self.micro_rows()
-        for begin in range(0, len(batch.input_ids), rows):
-            part = slice(begin, begin + rows)
-            positions = batch.position_ids
-            yield replace(
-                batch,
-                input_ids=batch.input_ids[part],
-                labels=batch.labels[part],
-                position_ids=None if positions is None else positions[part],
-            )
 
     def save(self, step: int) -> None:
         """A checkpoint, by the first process; the others are alike."""
@@ -320,6 +317,7 @@ class Watch:
         self.flops, self.plan, self.group = flops, plan, group
         self.peak = peak_flops(group.device)
         self.waited = self.took = 0.0
+        self.rates: list[float] = []
 
     def start(self) -> None:
         """A step begins."""
@@ -336,13 +334,25 @@ class Watch:
         self.took += seconds
         self.waited += waited
         rate = self.plan.tokens_per_step / seconds
-        peak = None if self.peak is None else self.peak * self.group.size
-        return {
+        self.rates.append(rate)
+        told = {
             "seconds": seconds,
             "tokens_per_second": rate,
             "data_share": waited / seconds,
-            "mfu": None if peak is None else rate * self.flops / peak,
+            "mfu": self.mfu(rate),
         }
+        if self.group.device.type == "cuda":
+            told["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.group.device)
+        return told
+
+    def mfu(self, rate: float) -> float | None:
+        """Of what the devices can do, the share that so many tokens a second take."""
+        return None if self.peak is None else rate * self.flops / (self.peak * self.group.size)
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens per second of the median step: the first ones compile."""
+        return median(self.rates) if self.rates else None
 
     @property
     def data_share(self) -> float:

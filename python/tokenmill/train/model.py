@@ -81,11 +81,13 @@ def special_ids(store: TokenStore) -> dict[str, Any]:
     return {"bos_token_id": bos, "eos_token_id": eos, "pad_token_id": eos}
 
 
-def make_model(config: PretrainedConfig, seed: int, device: torch.device) -> PreTrainedModel:
+def make_model(
+    config: PretrainedConfig, seed: int, device: torch.device, *, attention: str = "sdpa"
+) -> PreTrainedModel:
     """A new model, with the same weights for the same seed."""
     torch.manual_seed(seed)
     made: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-        config, attn_implementation="sdpa"
+        config, attn_implementation=attention
     )
     model: PreTrainedModel = made.to(device)
     return model
