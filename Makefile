@@ -17,7 +17,8 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-long tuples fuzz lint format bench bench-encode bench-train bench-sample golden docs build clean
+.PHONY: help demo demo-train test test-long test-gpu tuples fuzz lint format bench bench-encode bench-train bench-gpu \
+	bench-sample golden docs build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +36,10 @@ test: $(STAMPS)/dev $(STAMPS)/extension  ## the Rust tests, then the Python test
 test-long: $(STAMPS)/dev $(STAMPS)/extension  ## only the tests that take minutes (marked long, or ignored in Rust)
 	$(CARGO) test --locked --release -p tokenmill -- --ignored --skip six
 	$(BIN)/python -m pytest -m long
+
+# Files that pytest does not find by itself: `make test` never skips one.
+test-gpu: $(STAMPS)/dev $(STAMPS)/extension  ## what only a GPU can show; fails where there is none
+	$(BIN)/python -m pytest tests/gpu/cuda_*.py
 
 tuples:  ## the splitters on every string of six representative characters; half an hour
 	$(CARGO) test --locked --release -p tokenmill --test split_oracle -- --ignored six
@@ -73,7 +78,7 @@ format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can 
 	$(CARGO) fmt
 
 bench: $(STAMPS)/dev $(STAMPS)/extension  ## runs each benchmarks/*.py, one claim a file; of encoding, the short version
-	@set -e; for file in $(filter-out benchmarks/_% benchmarks/encode.py,$(wildcard benchmarks/*.py)); do \
+	@set -e; for file in $(filter-out benchmarks/_% benchmarks/encode.py benchmarks/train_gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
 	@echo "== benchmarks/encode.py"; $(BIN)/python benchmarks/encode.py --quick
 
@@ -87,6 +92,9 @@ bench-train: $(STAMPS)/dev $(STAMPS)/extension  ## training against all peers; m
 bench-sample: $(STAMPS)/dev $(STAMPS)/extension  ## batches against other loaders, their environments in .bench, warm and cold
 	$(BIN)/python benchmarks/sample.py --cold --all $(ARGS)
 	$(BIN)/python benchmarks/sample_start.py
+
+bench-gpu: $(STAMPS)/dev $(STAMPS)/extension  ## training on one GPU: make bench-gpu ARGS="corpus.tm --size 124m 350m"
+	$(BIN)/python benchmarks/train_gpu.py $(ARGS)
 
 golden: $(STAMPS)/dev $(STAMPS)/extension  ## compares with recorded results on large corpora: make golden CORPORA=folder
 	$(BIN)/python tests/golden/check.py $(CORPORA)

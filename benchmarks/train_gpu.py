@@ -54,6 +54,7 @@ def measure_loader(store: Path, rows: int, length: int) -> Iterator[dict[str, An
     def compute(batch: Any) -> None:
         for _ in range(6):
             torch.mm(factor, factor)
+        factor[0, 0].item()  # as a loop does that reads its loss: the device waits for what comes next
 
     def loader(dtype: str, **more: Any) -> tm.DataLoader:
         options: dict[str, Any] = {"max_length": length, "batch_size": rows, "epochs": None, **more}
@@ -99,7 +100,7 @@ def measure_steps(store: Path, options: argparse.Namespace) -> dict[str, Any]:
     from tokenmill.train import TrainOptions, attention
     from tokenmill.train.distributed import group
     from tokenmill.train.loop import Run, Watch
-    from tokenmill.train.model import flops_per_token
+    from tokenmill.train.model import flops_per_token, no_advice
 
     if options.attention == "masks":
         attention.implementation = lambda *others: "sdpa"  # type: ignore[assignment]
@@ -113,7 +114,7 @@ def measure_steps(store: Path, options: argparse.Namespace) -> dict[str, Any]:
         chosen = replace(chosen, batch_rows=options.batch_rows)
     if options.micro_rows:
         chosen = replace(chosen, micro_rows=options.micro_rows)
-    with group(options.device) as processes:
+    with group(options.device) as processes, no_advice():
         run = Run(tm.TokenStore.open(store), Path("unused"), chosen, processes)
         module, batches = run.wrapped(), iter(TorchLoader(run.loader, device=processes.device))
         watch = Watch(flops_per_token(run.model, run.plan.max_length), run.plan, processes)
@@ -187,7 +188,7 @@ def show(line: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("store", type=Path, help="a token store, or with --data one that is made there")
+    parser.add_argument("store", type=Path, help="a token store of GPT-2's size or so")
     parser.add_argument("--size", nargs="+", default=["124m"])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch-rows", type=int, help="default: of the size")

@@ -102,7 +102,7 @@ def command(
         return
     rows: list[tuple[str, object]] = [("output", output)]
     for name, value in result.items():
-        shown = f"{value:,.4f}" if isinstance(value, float) else value
+        shown = f"{value:,.{0 if value >= 1000 else 4}f}" if isinstance(value, float) else value
         rows.append((name.replace("_", " "), "none" if value is None else shown))
     print_rows(rows)
 

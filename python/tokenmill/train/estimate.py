@@ -12,7 +12,7 @@ from tokenmill.torch import TorchLoader
 from tokenmill.train.distributed import group
 from tokenmill.train.loop import Run
 from tokenmill.train.memory import BYTES_PER_PARAMETER, kept_bytes
-from tokenmill.train.model import flops_per_token
+from tokenmill.train.model import flops_per_token, no_advice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ class Estimate:
 
 def estimate(store: TokenStore, out: Path, options: TrainOptions) -> Estimate:
     """Takes three steps on real batches, of which two may compile, and multiplies the last one's time."""
-    with group(options.device) as processes:
+    with group(options.device) as processes, no_advice():
         run = Run(store, out, options, processes)
         plan, module = run.plan, run.wrapped()
         batches = iter(TorchLoader(run.loader, device=processes.device))

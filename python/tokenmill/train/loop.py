@@ -25,6 +25,7 @@ from tokenmill.train.model import (
     flops_per_token,
     make_config,
     make_model,
+    no_advice,
     num_parameters,
     peak_flops,
 )
@@ -90,7 +91,7 @@ def train_model(
         FileExistsError: `out` holds something, and `resume` was not asked for.
         ImportError: a logger that is not installed.
     """
-    with group(options.device) as processes, ExitStack() as stack:
+    with group(options.device) as processes, no_advice(), ExitStack() as stack:
         run = Run(store, out, options, processes)
         run.command = command
         run.prepare_folder(resume=resume)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 BYTES_PER_PARAMETER = 16
 # Bytes of each token that are kept for the way back: for each layer and unit of width, and for each id. In 32
 # bits twice what Korthikanti et al. (2022) count without attention scores; in bf16, compiled, as measured.
-KEPT_OF_A_LAYER = {torch.float32: 68, torch.bfloat16: 40}
-KEPT_OF_AN_ID = {torch.float32: 12, torch.bfloat16: 8}
+KEPT_OF_A_LAYER = {torch.float32: 68, torch.bfloat16: 30}
+KEPT_OF_AN_ID = {torch.float32: 12, torch.bfloat16: 4}
+# Evaluating is not compiled: logits, the same in 32 bits, and their logarithms.
+EVALUATED_OF_AN_ID = 10
 # More at a time does not make a GPU faster.
 MOST_TOKENS = {"cpu": 1 << 13, "cuda": 1 << 15}
 # Of a GPU's memory, what a plan may take: the allocator and other kernels' workspaces need some.
@@ -22,10 +24,10 @@ SHARE = 0.85
 
 
 def kept_bytes(config: PretrainedConfig, precision: torch.dtype | None) -> int:
-    """Memory of one token between the way forward and the way back, about."""
+    """Memory that one token takes at most, in a step or evaluated, about."""
     text, kind = config.get_text_config(), precision or torch.float32
     layers = text.num_hidden_layers * text.hidden_size * KEPT_OF_A_LAYER[kind]
-    return int(layers + text.vocab_size * KEPT_OF_AN_ID[kind])
+    return int(max(layers + text.vocab_size * KEPT_OF_AN_ID[kind], text.vocab_size * EVALUATED_OF_AN_ID))
 
 
 def micro_rows(

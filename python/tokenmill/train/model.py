@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +122,17 @@ def peak_flops(device: torch.device) -> float | None:
         return None
     name = torch.cuda.get_device_name(device)
     return next((peak for part, peak in PEAKS.items() if part in name), None)
+
+
+@contextmanager
+def no_advice() -> Iterator[None]:
+    """Compiling without PyTorch's advice to round what is multiplied in 32 bits to 19.
+
+    In bf16 that is the angles of positions alone, which take no time and must not be rounded.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        yield
 
 
 @contextmanager
