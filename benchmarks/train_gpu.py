@@ -2,10 +2,11 @@
 
     python benchmarks/train_gpu.py corpus.tm [--size 124m ...] [--steps N] [--json OUT]     (make bench-gpu)
 
-Claims: batches come faster than any model takes them, the copy to the device costs no time of its own,
-attention within documents costs nothing beside plain attention, and steps reach a share of the device's peak
-(MFU, as Chowdhery et al. 2022 count: attention as if nothing were masked). Each part is a process of its own.
-The first step of a run is told apart: it compiles. Checkpoints and evaluations are left out.
+Claims: batches come faster than any model takes them, attention within documents costs nothing beside plain
+attention, and steps reach a share of the device's peak (MFU, as Chowdhery et al. 2022 count: attention as if
+nothing were masked). Shown is also what the way of a batch to the device adds to a step that reads a number
+at its end. Each part is a process of its own. The first step of a run is told apart: it compiles. Checkpoints
+and evaluations are left out.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def batches_a_second(batches: Iterator[Any], use: Callable[[Any], object], *, le
 
 
 def measure_loader(store: Path, rows: int, length: int) -> Iterator[dict[str, Any]]:
-    """Tokens that reach the device in a second, and what a step that computes 10 ms loses to them."""
+    """Tokens that reach the device in a second, and what they add to a step that computes for 10 ms."""
     import torch
 
     import tokenmill as tm

@@ -519,11 +519,17 @@ def test_the_verb_knows_all_sizes_and_loggers() -> None:
     assert cli_train.LOGGERS == metrics.LOGGERS
 
 
-def test_what_is_wrong_is_one_line(run: Callable[..., Any], store: tm.TokenStore, tmp_path: Path) -> None:
+def test_what_is_wrong_is_one_line(
+    run: Callable[..., Any], store: tm.TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = run("train", store.path, "-o", tmp_path / "m", "--steps", 1, "--epochs", 1)
     assert (wrong.exit_code, wrong.stderr) == (
         2,
         "error: steps and epochs are two budgets; give one of them\n",
     )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    no_gpu = run("train", store.path, "-o", tmp_path / "m", "--steps", 1, "--device", "cuda")
+    assert (no_gpu.exit_code, "device='cuda': PyTorch" in no_gpu.stderr) == (2, True)
+    assert not (tmp_path / "m").exists()
     missing = run("generate", tmp_path)
     assert (missing.exit_code, "this is no model" in missing.stderr) == (1, True)

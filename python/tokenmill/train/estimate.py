@@ -11,7 +11,7 @@ import torch
 from tokenmill.torch import TorchLoader
 from tokenmill.train.distributed import group
 from tokenmill.train.loop import Run
-from tokenmill.train.memory import BYTES_PER_PARAMETER, kept_bytes
+from tokenmill.train.memory import parameter_bytes, token_bytes
 from tokenmill.train.model import flops_per_token, no_advice
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def estimate(store: TokenStore, out: Path, options: TrainOptions) -> Estimate:
             if processes.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - began
-        memory = plan.parameters * BYTES_PER_PARAMETER
-        memory += run.micro_rows * plan.max_length * kept_bytes(run.model.config, run.precision)
+        memory = parameter_bytes(plan.parameters, run.precision)
+        memory += run.micro_rows * plan.max_length * token_bytes(run.model.config, run.precision)
         if processes.device.type == "cuda":
             memory = torch.cuda.max_memory_allocated(processes.device)
         tokens = plan.steps * plan.tokens_per_step
