@@ -160,6 +160,8 @@ def test_the_card_the_plot_and_the_numbers_are_there(store: tm.TokenStore, train
     assert [line["step"] for line in lines if "validation_loss" in line] == [6, 12]
     assert all(0 <= line["data_share"] < 1 and line["tokens_per_second"] > 0 for line in lines)
     assert sorted(path.name for path in trained.iterdir() if path.name.startswith(".")) == []
+    # Who may read one may read all.
+    assert len({path.stat().st_mode for path in trained.rglob("*") if path.is_file()}) == 1
 
 
 def test_the_validation_loss_is_that_of_its_tokens_and_bytes(

@@ -57,8 +57,11 @@ def save(
     save_file(moments(model, optimizer), partial / "optimizer.safetensors")
     state = {"version": VERSION, "step": step, "loader": dict(loader), "plan": asdict(plan)}
     (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for path in (*partial.iterdir(), partial):
+    mode = (partial / "state.json").stat().st_mode
+    for path in partial.iterdir():
+        path.chmod(mode)  # safetensors makes files that their owner alone may read
         sync(path)
+    sync(partial)
     partial.rename(target)
     sync(folder)
     for old in checkpoints(out)[:-keep]:

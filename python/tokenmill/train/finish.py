@@ -38,7 +38,9 @@ def write_model(
         plot.savefig(partial / "loss.png", dpi=150, metadata={"Software": None})
         (partial / "loss.html").write_text(page(plot), encoding="utf-8")
         (partial / "README.md").write_text(card(facts), encoding="utf-8")
+        mode = (partial / "README.md").stat().st_mode
         for path in sorted(partial.iterdir()):
+            path.chmod(mode)  # safetensors makes files that their owner alone may read
             sync(path)
             path.replace(out / path.name)
     sync(out)
