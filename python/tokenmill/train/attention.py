@@ -32,15 +32,14 @@ OPTIONS = frozenset(signature(varlen_attn).parameters) if varlen_attn is not Non
 
 def implementation(config: PretrainedConfig, device: torch.device, precision: torch.dtype | None) -> str:
     """The attention for rows of several documents: `NAME` where model and device allow it, or masks."""
+    if config.model_type not in ARCHITECTURES or device.type != "cuda" or precision != torch.bfloat16:
+        return "sdpa"
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     dropout = max(getattr(config, name, 0.0) or 0.0 for name in ("attention_dropout", "attn_pdrop"))
     fits = (
-        config.model_type in ARCHITECTURES
-        and not dropout
+        not dropout
         and head % 8 == 0
         and head <= 256
-        and precision == torch.bfloat16
-        and device.type == "cuda"
         and torch.cuda.get_device_capability(device) >= (8, 0)
         and "window_size" in OPTIONS  # since PyTorch 2.11
     )

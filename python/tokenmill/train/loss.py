@@ -68,8 +68,10 @@ def parts(batch: TorchBatch, rows: int) -> Iterator[TorchBatch]:
             edges = torch.tensor([begin, min(begin + rows, total)], dtype=ends.dtype) * length
             first, last = torch.searchsorted(ends, edges).tolist()
             cu_seqlens = batch.cu_seqlens[first : last + 1] - begin * length
-            # Otherwise each number of documents that comes would be compiled for.
-            torch._dynamo.maybe_mark_dynamic(cu_seqlens, 0)
+            if (
+                cu_seqlens.is_cuda
+            ):  # where the kernel reads them, each number of documents would be compiled for
+                torch._dynamo.maybe_mark_dynamic(cu_seqlens, 0)
         positions, documents = batch.position_ids, batch.document_ids
         yield replace(
             batch,
