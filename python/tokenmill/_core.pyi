@@ -279,6 +279,7 @@ def prepare(
     reading: tuple[str | None, str, str | None] | None = None,
     workers: int | None = None,
     task: tuple[int, int] | None = None,
+    append: bool = False,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> None: ...

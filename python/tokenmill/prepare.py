@@ -33,13 +33,15 @@ def prepare(
     shard_tokens: int = _core.DEFAULT_SHARD_TOKENS,
     workers: int | None = None,
     task: tuple[int, int] | None = None,
+    append: bool = False,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TokenStore:
     """Encode every document of ``data`` and write the ids to a new token store at ``out``.
 
     Special-looking text in a document is ordinary text unless ``specials`` says otherwise. Empty documents
-    are kept and counted. ``store.manifest["summary"]`` says what became of the documents: ``text_bytes``
+    are kept and counted. With ``append=True`` they go behind those of a store that is there.
+    ``store.manifest["summary"]`` says what became of the documents: ``text_bytes``
     (UTF-8 bytes of those in the store), ``rejected``, ``duplicates``, ``special_text`` (how often they spell
     a special token).
 
@@ -78,6 +80,13 @@ def prepare(
             the task's part, a store of its files in ``out.tasks``. A task goes on where it was stopped, and
             does nothing where it is done. The file of ``quarantine`` gets ``.task-00001-of-00003`` added to
             its name; in the order of the names they are the file of one process. Without ``dedup``.
+        append: add the documents to the store at ``out``, as new shards behind the old ones, of which no byte
+            changes; tokens and documents keep their numbers. Document by document it is then the store that
+            all inputs together make. Until the last moment it opens as it was, for those who read it
+            meanwhile too. Needs the same tokenizer and options as before; files that the store has already,
+            by their name or (from 1 MiB on) their content, are refused. Not for stores made with ``dedup``,
+            and not together with ``task``. An append that was stopped while its files were renamed is
+            finished by the next one.
         resume: go on with what a stopped run has left in ``out.partial``, if anything. The inputs are read
             again and compared, which is several times as fast as encoding them.
         progress: called as ``progress(stage, unit, done, total)`` some ten times a second.
@@ -87,8 +96,8 @@ def prepare(
             do not go together.
         DocumentError: a document cannot be read; the message names file, line and byte.
         StoreError: there is something at ``out`` already, or at ``out.partial`` and ``resume`` is False;
-            another process is at work there; the run to resume had other options or inputs (the message names
-            the first that differs).
+            another process is at work there; the run to resume, or the store to append to, had other options
+            or inputs (the message names the first that differs).
 
     >>> import tempfile
     >>> import tokenmill as tm
@@ -96,8 +105,10 @@ def prepare(
     >>> tok = tm.train_word(docs, split="whitespace")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = tm.prepare(docs, tokenizer=tok, out=f"{folder}/pets.tm", add_eos=False, resume=True)
+    ...     more = tm.Documents.from_texts(["a dog", "a cat"])
+    ...     store = tm.prepare(more, tokenizer=tok, out=store.path, add_eos=False, append=True)
     ...     [tok.decode(store.document(i).tolist()) for i in range(store.num_documents)]
-    ['a cat', 'a dog']
+    ['a cat', 'a dog', 'a dog', 'a cat']
     """
     bos = marker(tokenizer, "bos", add=add_bos, token=bos_token)
     eos = marker(tokenizer, "eos", add=add_eos, token=eos_token)
@@ -130,6 +141,7 @@ def prepare(
         (options["format"], options["text_field"], options["separator"]) if options else None,
         workers,
         task,
+        append,
         resume,
         progress,
     )
@@ -170,6 +182,11 @@ def finished_shards(out: str | os.PathLike[str]) -> int:
     """How many shards a stopped run has left beside ``out``, for ``resume=True`` to go on from."""
     partial = Path(out).with_name(Path(out).name + ".partial")
     return sum(1 for _ in partial.glob("*-[0-9]*.json"))
+
+
+def is_decided(out: str | os.PathLike[str]) -> bool:
+    """Whether an append to ``out`` was stopped so late that the next one will finish it."""
+    return Path(out).with_name(Path(out).name + ".partial").joinpath("manifest.json").is_file()
 
 
 def marker(

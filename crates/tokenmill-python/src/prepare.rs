@@ -13,7 +13,7 @@ use tokenmill::store::{self, PrepareOptions, Recipe, SpecialText, Task};
 
 /// Writes the store. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, task=None, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, task=None, append=false, resume=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -31,6 +31,7 @@ fn prepare(
     reading: Option<(Option<String>, String, Option<String>)>,
     workers: Option<NonZeroUsize>,
     task: Option<(u64, u64)>,
+    append: bool,
     resume: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
@@ -54,6 +55,7 @@ fn prepare(
         quarantine,
         workers,
         task: task.map(|(number, of)| Task::new(number, of)).transpose().map_err(CoreError::from)?,
+        append,
         resume,
     };
     py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))

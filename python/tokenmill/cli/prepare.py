@@ -25,6 +25,8 @@ from tokenmill.cli._progress import progress
 if TYPE_CHECKING:
     from tokenmill import Documents, Tokenizer, TokenStore
 
+# What the names of a split's counts begin with in a summary.
+SPLITS = ("", "validation_")
 # Of the manifest's summary, what people look for.
 LEFT_OUT = ("rejected", "duplicates", "special_text")
 
@@ -75,6 +77,11 @@ LEFT_OUT = ("rejected", "duplicates", "special_text")
     metavar="I/N",
     help="Read only share I of N of the files, from 1 on, for seal to join. Goes on where it was stopped.",
 )
+@click.option(
+    "--append",
+    is_flag=True,
+    help="Add DATA to STORE, which has been made with the same options, as new shards behind the old ones.",
+)
 @click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
 @click.option("--dry-run", is_flag=True, help="List the inputs, tell what they will come to; write nothing.")
 @document_options
@@ -97,6 +104,7 @@ def command(
     shard_tokens: int | None,
     workers: int | None,
     task: str | None,
+    append: bool,
     resume: bool,
     dry_run: bool,
     file_format: str | None,
@@ -106,24 +114,26 @@ def command(
 ) -> None:
     """Encode DATA (files, folders, globs, or - for stdin) into a token store.
 
-    STORE must not exist yet, and appears when it is whole. Stopped before that, by whatever, its finished
-    shards are kept in STORE.partial, and --resume goes on from there.
+    STORE must not exist yet, but with --append, and appears when it is whole. Stopped before that, by
+    whatever, its finished shards are kept in STORE.partial, and --resume goes on from there. A store that is
+    appended to opens as it was until all is there.
 
     \b
     tokenmill prepare 'data/*.jsonl.zst' -t tokenizer.json -o corpus.tm
     tokenmill prepare books/ -t tokenizer.json -o books.tm --format text --add-bos
+    tokenmill prepare essays/ -t tokenizer.json -o books.tm --format text --add-bos --append
     tokenmill prepare web/ -t tokenizer.json -o web.tm --dedup exact --quarantine rejected.jsonl
     tokenmill prepare web/ -t tokenizer.json -o web.tm --task $SLURM_ARRAY_TASK_ID/64; tokenmill seal web.tm
     """
     import tokenmill
-    from tokenmill.prepare import finished_shards
 
     documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
-    note.kept = f"{output} was not made; nothing is left of it"
+    note.kept = f"{output} is as it was" if append else f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
     if dry_run:
         options = given(add_bos=add_bos, add_eos=add_eos, workers=workers)
-        tell_in_advance(documents, tokenizer, options, as_json=as_json)
+        before = summary(tokenmill.TokenStore.open(output)) if append else None
+        tell_in_advance(documents, tokenizer, options, before, as_json=as_json)
         return
     if quarantine is not None and on_error is None:
         on_error = "quarantine"
@@ -139,23 +149,33 @@ def command(
         workers=workers,
         task=None if task is None else task_of(task),
     )
+    before = None
+    if append and Path(output).exists():
+        before = summary(tokenmill.TokenStore.open(output))
     start = time.perf_counter()
     try:
         with progress(as_json=as_json) as report:
             store = tokenmill.prepare(
-                documents, tokenizer=tokenizer, out=output, **options, resume=resume, progress=report
+                documents,
+                tokenizer=tokenizer,
+                out=output,
+                **options,
+                append=append,
+                resume=resume,
+                progress=report,
             )
     except BaseException as error:
         if task is not None:
             note.kept = f"{output} was not made; run the task again to go on"
-        elif shards := finished_shards(output):
-            are = "shards are" if shards > 1 else "shard is"
-            kept = f"{shards} finished {are} in {output}.partial; go on with --resume"
-            note.kept = f"{output} was not made; {kept}"
+        elif kept := what_is_kept(output, append=append):
+            note.kept = f"{output} {'is as it was' if append else 'was not made'}; {kept}"
             if isinstance(error, OSError | tokenmill.DocumentError | tokenmill.UnknownTokenError):
                 click.echo(kept, err=True)
         raise
     result = summary(store)
+    if before is not None:
+        counted = ["inputs", *(f"{split}{what}" for split in SPLITS for what in ("documents", "tokens"))]
+        result |= {f"added_{name}": result[name] - before[name] for name in counted if name in result}
     result = {"output": str(store.path), **result, "seconds": round(time.perf_counter() - start, 1)}
     if as_json:
         print_json({**result, "stage_seconds": report.seconds})
@@ -178,6 +198,19 @@ def task_of(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
+def what_is_kept(output: str, *, append: bool) -> str | None:
+    """What a run that ended early has left, and how to go on; None: nothing."""
+    from tokenmill.prepare import finished_shards, is_decided
+
+    if append and is_decided(output):
+        return f"all new shards are in {output}.partial; the same command again adds them"
+    shards = finished_shards(output)
+    if not shards:
+        return None
+    are = "shards are" if shards > 1 else "shard is"
+    return f"{shards} finished {are} in {output}.partial; go on with {'--append ' * append}--resume"
+
+
 def summary(store: TokenStore) -> dict[str, Any]:
     """What became of the documents."""
     manifest = store.manifest
@@ -197,9 +230,17 @@ def summary(store: TokenStore) -> dict[str, Any]:
 
 
 def tell_in_advance(
-    documents: Documents, tokenizer: Tokenizer, options: dict[str, Any], *, as_json: bool
+    documents: Documents,
+    tokenizer: Tokenizer,
+    options: dict[str, Any],
+    before: dict[str, Any] | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Prints the files that would be read, and what samples of them say that they will come to."""
+    """Prints the files that would be read, and what samples of them say that they will come to.
+
+    ``before`` is the summary of the store that they would be added to.
+    """
     from dataclasses import asdict
 
     from tokenmill.estimate_prepare import estimate_preparation
@@ -210,7 +251,8 @@ def tell_in_advance(
     told = estimate_preparation(documents, tokenizer=tokenizer, **options)
     if as_json:
         inputs = [{"name": name, "bytes": size} for name, size in sizes.items()]
-        print_json({"inputs": inputs, "files": len(sizes), "estimate": asdict(told)})
+        store = {} if before is None else {"appended_to": before}
+        print_json({"inputs": inputs, "files": len(sizes), "estimate": asdict(told), **store})
         return
     for name, size in sizes.items():
         click.echo(f"{human_bytes(size):>10}  {name}")
@@ -228,4 +270,8 @@ def tell_in_advance(
             ("memory", f"at most {human_bytes(told.memory_bytes)}"),
         ]
     )
+    if before is not None:
+        splits = [(before.get(f"{split}tokens", 0), before.get(f"{split}documents", 0)) for split in SPLITS]
+        tokens, found = (sum(counts) for counts in zip(*splits, strict=True))
+        click.echo(f"these would be added to {tokens:,} tokens in {found:,} documents")
     click.echo("nothing was written")

@@ -1,6 +1,7 @@
 //! Every create, write, sync, rename and removal of a run fails, or is the last thing before `kill -9` or a power cut:
 //! either no store opens, or the one that opens is complete; and resuming ends in the same bytes.
 
+use super::append;
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
 use super::pipeline::Coder;
@@ -83,6 +84,8 @@ pub(super) const CODER: Coder<'static, u16> = Coder { encode: &encode, special_t
 #[derive(Clone)]
 pub(super) struct Run {
     pub texts: Vec<String>,
+    /// What the first is called by.
+    pub first: usize,
     pub options: PrepareOptions,
     pub tokenizer: &'static str,
 }
@@ -90,12 +93,12 @@ pub(super) struct Run {
 pub(super) fn run(shard_tokens: u64) -> Run {
     let recipe = Recipe { eos: Some(99), shard_tokens, val_fraction: 0.4, ..Recipe::default() };
     let options = PrepareOptions { recipe, resume: true, ..PrepareOptions::default() };
-    Run { texts: TEXTS.map(String::from).to_vec(), options, tokenizer: "{}" }
+    Run { texts: TEXTS.map(String::from).to_vec(), first: 0, options, tokenizer: "{}" }
 }
 
 impl Run {
     pub fn start(&self, out: &Path, faults: &Arc<Faults>) -> Result<Manifest> {
-        let mut source = Texts { texts: self.texts.clone(), next: 0, first: 0 };
+        let mut source = Texts { texts: self.texts.clone(), next: 0, first: self.first };
         let disk = Disk { faults: Some(Arc::clone(faults)) };
         let task = self.options.task.map(|task| task.begin(out, &mut source, &disk)).transpose()?;
         let out = self.options.task.map_or(Ok(out.to_path_buf()), |task| task.path(out))?;
@@ -105,10 +108,16 @@ impl Run {
             recipe: self.options.recipe.clone(),
             inputs: source.planned(),
             task,
+            append: self.options.append,
             resume: self.options.resume,
         };
         if self.options.task.is_some()
             && let Some(manifest) = tasks::finished(&out, &options)?
+        {
+            return Ok(manifest);
+        }
+        if self.options.append
+            && let Some(manifest) = append::finish_stopped(&disk, &out, &mut source, &options, &())?
         {
             return Ok(manifest);
         }
@@ -142,7 +151,7 @@ pub(super) fn fresh() -> (TempDir, PathBuf) {
     (folder, out)
 }
 
-fn partial(out: &Path) -> PathBuf {
+pub(super) fn partial(out: &Path) -> PathBuf {
     out.with_file_name("s.tm.partial")
 }
 
@@ -291,6 +300,7 @@ fn fewer_documents_than_are_on_disk_are_refused() {
         vocab_size: 100,
         recipe: run.options.recipe.clone(),
         task: None,
+        append: false,
         inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0, first: 0 }.planned(),
         resume: true,
     };

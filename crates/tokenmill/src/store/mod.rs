@@ -26,8 +26,11 @@
 //!
 //! A store grows in `corpus.tm.partial` (`workspace`) and appears by one rename of the finished folder: it is whole or it
 //! is not there, whenever the process is killed or the power cut. Finished shards of a stopped run are kept for the next
-//! (`kept`), if that is the same run (`plan`).
+//! (`kept`), if that is the same run (`plan`). More documents are added as shards behind the others (`append`).
 
+mod append;
+#[cfg(test)]
+mod append_tests;
 mod block_file;
 mod disk;
 #[cfg(test)]

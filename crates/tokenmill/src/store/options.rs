@@ -55,6 +55,8 @@ pub struct PrepareOptions {
     pub workers: Option<NonZeroUsize>,
     /// Only this share of the inputs, for `seal` to join with the others.
     pub task: Option<Task>,
+    /// Add the documents to the store, which must be there and have been made in the same way.
+    pub append: bool,
     /// Go on with what a stopped run has left beside the store, if anything; it must have had the same options and inputs.
     pub resume: bool,
 }

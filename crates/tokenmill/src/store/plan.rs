@@ -25,6 +25,9 @@ pub(super) struct Plan {
     /// Of several processes that prepare one store, which wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskPlan>,
+    /// The first input of each append, where there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub appends: Vec<usize>,
 }
 
 /// The share of one of several processes.
@@ -47,6 +50,7 @@ impl Plan {
             recipe: options.recipe.clone(),
             inputs: options.inputs.clone(),
             task: options.task.clone(),
+            appends: Vec::new(),
         }
     }
 
@@ -75,6 +79,7 @@ impl Plan {
                 ("val_fraction", plan.recipe.val_fraction.to_string()),
                 ("specials", format!("{:?}", plan.recipe.specials).to_lowercase()),
                 ("dedup", if plan.recipe.dedup { "exact" } else { "none" }.to_string()),
+                ("the number of appends", plan.appends.len().to_string()),
                 ("the task", plan.task.as_ref().map_or("none".into(), |task| format!("{}/{}", task.number, task.of))),
             ]
         };
@@ -87,7 +92,8 @@ impl Plan {
     }
 }
 
-fn input_difference(before: &[PlannedInput], now: &[PlannedInput], used: usize) -> Option<String> {
+/// The first thing that is otherwise in the inputs; only the `used` first must have kept their size.
+pub(super) fn input_difference(before: &[PlannedInput], now: &[PlannedInput], used: usize) -> Option<String> {
     for number in 0..before.len().max(now.len()) {
         let (was, is) = match (before.get(number), now.get(number)) {
             (Some(was), Some(is)) => (was, is),

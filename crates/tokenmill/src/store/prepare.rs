@@ -1,5 +1,6 @@
 //! A corpus → a store: what is asked for, and what a run is made of.
 
+use super::append;
 use super::disk::Disk;
 use super::options::PrepareOptions;
 use super::pipeline::{Coder, Sink, encode_documents};
@@ -11,7 +12,7 @@ use super::tasks;
 use super::writer::{StoredId, Writer, WriterOptions};
 use super::{Dtype, Manifest, Origin, Summary};
 use crate::bpe::Output;
-use crate::documents::{BlockSource, InputRecord};
+use crate::documents::{BlockSource, InputRecord, Shifted};
 use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
@@ -21,8 +22,8 @@ use rayon::ThreadPool;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Encodes every document of `source` into a new store at `out`, which must not exist. On an error or Ctrl-C the
-/// finished shards are kept in `NAME.partial`, for `resume`. A task writes to [`tasks::Task::path`] instead; where it is done already,
+/// Encodes every document of `source` into a new store at `out`, which must not exist; to append, behind the documents of the
+/// one that is there. On an error or Ctrl-C the finished shards are kept in `NAME.partial`, for `resume`. A task writes to [`tasks::Task::path`] instead; where it is done already,
 /// nothing is read.
 pub fn prepare(
     source: &mut dyn BlockSource,
@@ -37,6 +38,10 @@ pub fn prepare(
             "tasks do not know each other's texts, so that dedup cannot be exact; {remedy}"
         )));
     }
+    if options.task.is_some() && options.append {
+        let remedy = "append in one process, or prepare a store of its own and train on both";
+        return Err(Error::value(format!("tasks make a new store; {remedy}")));
+    }
     let disk = Disk::default();
     let task = options.task.map(|task| task.begin(out, source, &disk)).transpose()?;
     let out = options.task.map_or(Ok(out.to_path_buf()), |task| task.path(out))?;
@@ -45,6 +50,7 @@ pub fn prepare(
         vocab_size: tokenizer.vocab_size() as u64,
         recipe: options.recipe.clone(),
         inputs: source.planned(),
+        append: options.append,
         resume: options.resume || task.is_some(),
         task,
     };
@@ -53,9 +59,17 @@ pub fn prepare(
     {
         return Ok(manifest);
     }
+    if options.append
+        && let Some(manifest) = append::finish_stopped(&disk, &out, source, &writer_options, monitor)?
+    {
+        return Ok(manifest);
+    }
     // What a stopped run has left is to be known before anything is encoded, and no quarantine is begun for a store that
     // cannot be. And nobody is to wait for a first document only to learn that another process is at work.
-    let at_once = writer_options.resume || options.quarantine.is_some() || source.total_bytes().is_none();
+    let at_once = writer_options.append
+        || writer_options.resume
+        || options.quarantine.is_some()
+        || source.total_bytes().is_none();
     let create = || Writer::create(&out, writer_options, |path| tokenizer_json::save(tokenizer, path));
     let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
     let allowed = options.recipe.specials.allowed();
@@ -94,7 +108,8 @@ where
         quarantine: options.quarantine.as_deref().map(Quarantine::create).transpose()?,
         summary: Summary::default(),
     };
-    let (writer, selection) = encode_documents(source, coder, writer, selection, options, monitor, pool)?;
+    let mut source = Shifted::new(source, writer.first_input()?);
+    let (writer, selection) = encode_documents(&mut source, coder, writer, selection, options, monitor, pool)?;
     if let Some(quarantine) = selection.quarantine {
         quarantine.finish()?;
     }
@@ -120,6 +135,11 @@ impl LateWriter<'_> {
 
     fn later<'a>(create: impl FnOnce() -> Result<Writer> + Send + 'a) -> LateWriter<'a> {
         LateWriter { create: Some(Box::new(create)), writer: None }
+    }
+
+    /// The number of the first input.
+    fn first_input(&self) -> Result<u32> {
+        self.writer.as_ref().map_or(Ok(0), Writer::first_input)
     }
 
     /// How many of the first documents of each split are on disk.

@@ -333,8 +333,8 @@ impl Map {
         if actual == 0 {
             return Ok(Map(None));
         }
-        // SAFETY: the map is read-only, and a store is never written to once it has its name (the writer renames a
-        // finished folder). Someone who changes or truncates the files of an open store changes what is read or
+        // SAFETY: the map is read-only, and files of shards are never written to once a manifest names them (the
+        // writer renames finished folders and files). Someone who changes or truncates the files of an open store changes what is read or
         // gets SIGBUS, as with every memory-mapped file; no value read from them is trusted as an index.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(&path))?;
         Ok(Map(Some(map)))

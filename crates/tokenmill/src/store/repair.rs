@@ -14,7 +14,7 @@ use super::options::PrepareOptions;
 use super::pipeline::{Coder, Sink, encode_documents};
 use super::plan::Plan;
 use super::select::{Gap, OnDisk, Selection};
-use super::shard::{Origin, ShardEntry, Table, origin_at, record_name};
+use super::shard::{Origin, ShardEntry, Table, files_of, origin_at};
 use super::split::{Split, Splitter};
 use super::verify::{Fingerprint, check_shard, verify_with};
 use super::workspace::{beside, lock};
@@ -317,12 +317,6 @@ impl Repair {
 /// Input numbers of a verified shard are below the number of inputs.
 fn position(input: u64) -> usize {
     usize::try_from(input).unwrap_or(usize::MAX - 1)
-}
-
-/// The four files of a shard.
-fn files_of(shard: &str) -> [String; 4] {
-    let [tokens, docs, origin] = ShardFile::ALL.map(|file| file.name(shard));
-    [tokens, docs, origin, record_name(shard)]
 }
 
 /// Places in a table of the shards that a problem was found with.

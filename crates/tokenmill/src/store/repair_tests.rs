@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 const FINGERPRINT: &str = "{}";
 
-fn examine(out: &Path) -> Result<Repair> {
+pub(super) fn examine(out: &Path) -> Result<Repair> {
     Repair::examine_with(out, &(), &|_| Ok(FINGERPRINT.into()))
 }
 
-fn repair(run: &Run, out: &Path, faults: &Arc<Faults>) -> Result<()> {
+pub(super) fn repair(run: &Run, out: &Path, faults: &Arc<Faults>) -> Result<()> {
     let repair = examine(out)?;
     let texts = run.texts.get(repair.inputs()).unwrap_or_default().to_vec();
     let disk = Disk { faults: Some(Arc::clone(faults)) };
@@ -42,7 +42,7 @@ fn files_and_folders(folder: &Path) -> Vec<String> {
     names
 }
 
-fn flip(path: &Path) {
+pub(super) fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -60,6 +60,7 @@ pub(super) fn seal_on(disk: &Disk, out: &Path, monitor: &dyn Monitor) -> Result<
         recipe: plan.recipe.clone(),
         inputs: plan.inputs.clone(),
         task: None,
+        append: false,
         resume: true,
     };
     let tokenizer = first.path.join(TOKENIZER);
@@ -70,7 +71,8 @@ pub(super) fn seal_on(disk: &Disk, out: &Path, monitor: &dyn Monitor) -> Result<
     }
     join(&mut writer, &parts, monitor)?;
     let inputs = parts.iter().flat_map(|part| part.manifest.inputs.clone()).collect();
-    let manifest = writer.finish(inputs, summary(&parts))?;
+    let summary = parts.iter().map(|part| part.manifest.summary).fold(Summary::default(), Summary::and);
+    let manifest = writer.finish(inputs, summary)?;
     disk.remove_folder(&tasks)?;
     Ok(manifest)
 }
@@ -286,17 +288,4 @@ impl Texts<'_> {
             self.block = bytes.as_chunks::<32>().0.to_vec().into_iter();
         }
     }
-}
-
-/// What became of the documents of all parts.
-fn summary(parts: &[Part]) -> Summary {
-    let mut sum = Summary::default();
-    for part in parts {
-        let one = part.manifest.summary;
-        sum.text_bytes += one.text_bytes;
-        sum.rejected += one.rejected;
-        sum.duplicates += one.duplicates;
-        sum.special_text += one.special_text;
-    }
-    sum
 }

@@ -22,6 +22,19 @@ pub struct Summary {
     pub special_text: u64,
 }
 
+impl Summary {
+    /// Of the documents of both.
+    #[must_use]
+    pub fn and(self, other: Summary) -> Summary {
+        Summary {
+            text_bytes: self.text_bytes + other.text_bytes,
+            rejected: self.rejected + other.rejected,
+            duplicates: self.duplicates + other.duplicates,
+            special_text: self.special_text + other.special_text,
+        }
+    }
+}
+
 /// The documents of a block and what is to be done with each.
 pub(super) struct Parsed {
     pub name: Arc<str>,

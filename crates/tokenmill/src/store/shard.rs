@@ -203,6 +203,12 @@ pub(super) fn texts_name(shard: &str) -> String {
     format!("{shard}.texts")
 }
 
+/// The four files of a shard, its record last.
+pub(super) fn files_of(shard: &str) -> [String; 4] {
+    let [tokens, docs, origin] = ShardFile::ALL.map(|file| file.name(shard));
+    [tokens, docs, origin, record_name(shard)]
+}
+
 /// The name of a shard's record.
 pub(super) fn record_name(shard: &str) -> String {
     format!("{shard}.json")

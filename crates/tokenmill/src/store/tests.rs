@@ -19,6 +19,7 @@ pub(super) fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
         vocab_size,
         recipe: Recipe { shard_tokens, ..Recipe::default() },
         task: None,
+        append: false,
         inputs: Vec::new(),
         resume: false,
     }

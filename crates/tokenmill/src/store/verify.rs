@@ -1,5 +1,6 @@
 //! Checks every byte of a store and says what is wrong, where. Does not stop at the first problem.
 
+use super::append;
 use super::manifest::{CHANGED, Manifest};
 use super::plan::Plan;
 use super::sealed::{self, Hash, from_hex, sha256};
@@ -83,7 +84,8 @@ pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Finge
             let is_part = plan.as_ref().is_ok_and(|plan| plan.task.is_some());
             report.problems.extend(plan.err().map(|error| Problem::of_file(PLAN, reason_of(&error))));
             check_shards(path, &manifest, monitor, &mut report)?;
-            report.problems.extend(unexpected(&names, &manifest, is_part));
+            let coming = append::pending(path, &manifest);
+            report.problems.extend(unexpected(&names, coming.as_ref().unwrap_or(&manifest), is_part));
         }
     }
     Ok(report)

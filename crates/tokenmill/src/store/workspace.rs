@@ -13,9 +13,10 @@
 //! So a process may be killed at any point: a shard without a record is thrown away when work goes on, and no reader
 //! looks into a folder of this name.
 
+use super::append;
 use super::disk::Disk;
 use super::kept::KeptShard;
-use super::manifest::Dtype;
+use super::manifest::{Dtype, Manifest};
 use super::plan::Plan;
 use super::sealed;
 use super::shard::{ShardEntry, ShardFile, ShardRecord, origin_at, record_name, shard_name, texts_name};
@@ -35,6 +36,8 @@ pub(super) struct Workspace {
     out: PathBuf,
     path: PathBuf,
     pub(super) disk: Disk,
+    /// Shards of each split that are elsewhere, in a store that is added to: here are those that follow.
+    first: [usize; 2],
     /// Whether dropping may remove the folder: not one that this run has no part in.
     entered: bool,
     /// Locked as long as it is open.
@@ -45,6 +48,14 @@ impl Workspace {
     /// Makes the folder, or enters the one that a stopped run has left.
     pub(super) fn open(out: &Path, resume: bool, disk: Disk) -> Result<Workspace> {
         refuse_existing(out)?;
+        let workspace = Workspace::make(out, resume, disk, [0, 0])?;
+        // Whoever held the lock a moment ago may have finished.
+        refuse_existing(out)?;
+        Ok(workspace)
+    }
+
+    /// Likewise for shards that will be added to the store at `out`, which has `first` of each split and is locked.
+    pub(super) fn make(out: &Path, resume: bool, disk: Disk, first: [usize; 2]) -> Result<Workspace> {
         let path = beside(out, ".partial")?;
         let parent = parent(out);
         fs::metadata(parent).map_err(Error::io(parent))?;
@@ -57,9 +68,7 @@ impl Workspace {
             let remedy = "go on with it (--resume, resume=True), or remove the folder";
             return Err(Error::store(path, format!("was left by a run that was stopped; {remedy}")));
         }
-        // Whoever held the lock a moment ago may have finished.
-        refuse_existing(out)?;
-        Ok(Workspace { out: out.into(), path, disk, entered: !there, _lock: lock })
+        Ok(Workspace { out: out.into(), path, disk, first, entered: !there, _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -119,7 +128,7 @@ impl Workspace {
     fn finished(&self, split: Split, dtype: Dtype, shard_tokens: u64) -> Result<Vec<KeptShard>> {
         let mut shards = Vec::new();
         loop {
-            let name = shard_name(split, shards.len());
+            let name = shard_name(split, self.first[split as usize] + shards.len());
             let path = self.path.join(record_name(&name));
             if fs::symlink_metadata(&path).is_err() {
                 return Ok(shards);
@@ -161,17 +170,32 @@ impl Workspace {
 
     /// Writes the manifest and gives the store its name.
     pub(super) fn publish(self, manifest: &[u8]) -> Result<()> {
-        self.disk.write_whole(&self.path.join(MANIFEST), manifest)?;
-        self.disk.sync_folder(&self.path)?;
+        self.decide(manifest)?;
         // rename(2) would silently replace an empty folder.
         refuse_existing(&self.out)?;
         self.disk.rename(&self.path, &self.out)?;
         self.disk.sync_folder(parent(&self.out))
     }
 
+    /// Writes the manifest and brings everything into the store that it adds to, which has the manifest `before`.
+    pub(super) fn add_to(mut self, before: &Manifest, after: &Manifest) -> Result<()> {
+        // Before files go from the folder into the store, nothing takes away what tells why.
+        self.disk.sync_folder(parent(&self.out))?;
+        self.decide(&sealed::seal(after)?)?;
+        // The next append goes on from here.
+        self.entered = false;
+        append::complete(&self.disk, &self.path, &self.out, before, after)
+    }
+
+    fn decide(&self, manifest: &[u8]) -> Result<()> {
+        self.disk.write_whole(&self.path.join(MANIFEST), manifest)?;
+        self.disk.sync_folder(&self.path)
+    }
+
     /// Whether a shard was finished.
     fn is_worth_keeping(&self) -> bool {
-        Split::ALL.iter().any(|split| fs::symlink_metadata(self.path.join(record_name(&shard_name(*split, 0)))).is_ok())
+        let record = |split: Split| record_name(&shard_name(split, self.first[split as usize]));
+        Split::ALL.iter().any(|split| fs::symlink_metadata(self.path.join(record(*split))).is_ok())
     }
 }
 

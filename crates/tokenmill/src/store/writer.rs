@@ -2,10 +2,11 @@
 //!
 //! A full shard is synced and recorded on a thread of its own, so that encoding never waits for the disk.
 
+use super::append::Base;
 use super::block_file::BlockFile;
 use super::disk::Disk;
 use super::kept::{Kept, KeptShard};
-use super::manifest::{Dtype, Manifest, Validation};
+use super::manifest::{CREATED_BY, Dtype, Manifest, Validation};
 use super::plan::{Plan, TaskPlan};
 use super::sealed;
 use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name, texts_name};
@@ -30,6 +31,8 @@ pub struct WriterOptions {
     pub inputs: Vec<PlannedInput>,
     /// Of several processes that prepare one store, which this is, and what all will read.
     pub task: Option<TaskPlan>,
+    /// Add to the store at `out`.
+    pub append: bool,
     /// Go on with what a stopped run has left beside `out`, if anything.
     pub resume: bool,
 }
@@ -54,7 +57,7 @@ impl StoredId for u32 {
     }
 }
 
-/// Appends documents to a store that does not exist yet. Dropped before [`Writer::finish`], it keeps the finished shards in
+/// Writes documents to a store that does not exist yet, or behind those of one that does. Dropped before [`Writer::finish`], it keeps the finished shards in
 /// `NAME.partial`, for [`WriterOptions::resume`]; where there is none, nothing.
 pub struct Writer {
     plan: Plan,
@@ -70,10 +73,13 @@ pub struct Writer {
     /// Dropped before the workspace, so that a shard on its way to the disk is there when that decides what to keep.
     closing: Closing,
     workspace: Workspace,
+    /// The store that is added to.
+    base: Option<Base>,
 }
 
 impl Writer {
-    /// Begins a store that will be at `out`. `save_tokenizer` writes the tokenizer to the path it is given.
+    /// Begins a store that will be at `out`, or shards for the one that is there. `save_tokenizer` writes the tokenizer to the
+    /// path it is given.
     pub fn create(
         out: &Path,
         options: WriterOptions,
@@ -100,6 +106,13 @@ impl Writer {
                 return Err(Error::value(format!("{name} id {id} is not below the vocabulary size {vocab_size}")));
             }
         }
+        if options.append {
+            let base = Base::open(out)?;
+            base.check(&options)?;
+            let manifest = Manifest { created_by: CREATED_BY.into(), ..base.manifest.clone() };
+            let workspace = Workspace::make(out, options.resume, disk, base.shards())?;
+            return Writer::enter(workspace, base.plan(&options), manifest, Some(base));
+        }
         let mut manifest = Manifest::new(&options.tokenizer_fingerprint, vocab_size, bos, eos);
         if val_fraction > 0.0 {
             manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
@@ -107,22 +120,33 @@ impl Writer {
         let mut workspace = Workspace::open(out, options.resume, disk)?;
         manifest.tokenizer_sha256 = workspace.tokenizer(save_tokenizer)?;
         let plan = Plan::new(&options, manifest.tokenizer_sha256.clone());
+        Writer::enter(workspace, plan, manifest, None)
+    }
+
+    fn enter(mut workspace: Workspace, plan: Plan, manifest: Manifest, base: Option<Base>) -> Result<Writer> {
         let kept = workspace.enter(&plan, manifest.dtype)?;
+        let before = base.as_ref().map_or([0, 0], Base::shards);
         Ok(Writer {
             plan,
             manifest,
-            begun: [kept[0].len(), kept[1].len()],
+            begun: [before[0] + kept[0].len(), before[1] + kept[1].len()],
             kept: kept.map(Kept::new),
             open: [None, None],
             last_input: None,
             closing: Closing::default(),
             workspace,
+            base,
         })
     }
 
     /// SHA-256 of the bytes of tokenizer.json.
     pub(super) fn tokenizer_sha256(&self) -> &str {
         &self.plan.tokenizer_sha256
+    }
+
+    /// The number that the first of the inputs to come has: that of all inputs of the store that is added to.
+    pub(super) fn first_input(&self) -> Result<u32> {
+        self.base.as_ref().map_or(Ok(0), Base::first_input)
     }
 
     /// How many of the first documents of each split are on disk: those have to be [skipped](Writer::skip).
@@ -172,11 +196,14 @@ impl Writer {
         if let Some(shard) = self.kept.iter().find_map(Kept::left) {
             return Err(self.changed(shard));
         }
-        if let Some(input) = self.last_input.filter(|input| (*input as usize) >= inputs.len()) {
-            return Err(Error::value(format!(
-                "a document came from input {input}, but only {} are known",
-                inputs.len()
-            )));
+        if let Some(base) = &self.base {
+            base.check_content(&inputs)?;
+        }
+        self.manifest.inputs.extend(inputs);
+        self.manifest.summary = self.manifest.summary.and(summary);
+        let known = self.manifest.inputs.len();
+        if let Some(input) = self.last_input.filter(|input| (*input as usize) >= known) {
+            return Err(Error::value(format!("a document came from input {input}, but only {known} are known")));
         }
         for split in Split::ALL {
             if let Some(shard) = self.open[split as usize].take() {
@@ -184,12 +211,13 @@ impl Writer {
             }
         }
         self.wait()?;
-        self.manifest.inputs = inputs;
-        self.manifest.summary = summary;
         self.manifest.set_content_hashes()?;
         let path = self.workspace.path().join(MANIFEST);
         self.manifest.check().map_err(|reason| Error::store(&path, reason))?;
-        self.workspace.publish(&sealed::seal(&self.manifest)?)?;
+        match &self.base {
+            Some(base) => self.workspace.add_to(&base.manifest, &self.manifest)?,
+            None => self.workspace.publish(&sealed::seal(&self.manifest)?)?,
+        }
         Ok(self.manifest)
     }
 
