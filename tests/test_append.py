@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import signal
 import subprocess
@@ -85,12 +86,29 @@ def test_an_appended_store_has_the_documents_of_one_made_of_all_and_the_old_byte
     check_store(out)
     assert store.verify().ok
 
-    # Who had it open reads on; and the old tokens have their numbers.
-    np.testing.assert_array_equal(before[:], ids)
+    # Who had it open reads on, in other processes too; and the old tokens have their numbers.
+    again = pickle.loads(pickle.dumps(before))
+    assert again.manifest["num_documents"] == before.num_documents < store.num_documents
+    assert before.validation is not None and store.validation is not None
+    assert before.validation.num_tokens == before.manifest["validation"]["num_tokens"]
+    assert before.validation.num_tokens < store.validation.num_tokens
+    for reader in (before, again):
+        np.testing.assert_array_equal(reader[:], ids)
     np.testing.assert_array_equal(store[: len(ids)], ids)
     for token in range(0, len(store), 97):
         place = store.where(token)
         assert (place.read_from, place) == ("input", one.where(token))
+
+
+def test_a_handle_that_was_sent_is_not_opened_on_another_store(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: tuple[list[str], list[str]]
+):
+    old, new = corpus
+    sent = pickle.dumps(prepare(old, tokenizer=tokenizer, out=tmp_path / "s.tm", **OPTIONS))
+    (tmp_path / "s.tm").rename(tmp_path / "t.tm")
+    prepare(new, tokenizer=tokenizer, out=tmp_path / "s.tm", **OPTIONS)
+    with pytest.raises(StoreError, match="is another store than the one that was open here before"):
+        pickle.loads(sent)
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_threads(

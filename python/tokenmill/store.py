@@ -136,7 +136,8 @@ class TokenStore:
     Made by `tokenmill.prepare`, opened by `TokenStore.open`. These are the documents to train on; those kept
     for validation are another ``TokenStore``, ``store.validation``. Opening reads the manifest and the sizes
     of the files, no token; a file is mapped when something in it is first asked for. Pickling and forking are
-    cheap: the pages of the files are shared.
+    cheap: the pages of the files are shared. Documents that are appended to it later (`tokenmill.prepare`)
+    are there when it is opened anew; until then it stays what it was, in processes that it is sent to, too.
     """
 
     def __init__(self, core: _core.Store) -> None:
@@ -160,8 +161,12 @@ class TokenStore:
             raise ValueError(f"split is {split!r}; it is 'train' or 'validation'")
         return cls(_core.Store.open(Path(path), split == "validation"))
 
-    def __reduce__(self) -> tuple[Callable[[Path, Split], TokenStore], tuple[Path, Split]]:
-        return TokenStore.open, (self.path, self.split)
+    @classmethod
+    def _open_as_it_was(cls, path: Path, split: Split, content_hash: str, num_tokens: int) -> TokenStore:
+        return cls(_core.Store.open(path, split == "validation", (content_hash, num_tokens)))
+
+    def __reduce__(self) -> tuple[Callable[..., TokenStore], tuple[Path, Split, str, int]]:
+        return TokenStore._open_as_it_was, (self.path, self.split, self.content_hash, self.num_tokens)
 
     def close(self) -> None:
         """Let go of the files; whatever is asked of the store afterwards is a ValueError.
@@ -210,9 +215,10 @@ class TokenStore:
         ...     store.num_documents, store.validation.num_documents
         (95, 5)
         """
-        if self.split == "validation" or "validation" not in self.manifest:
+        table = self.manifest.get("validation")
+        if self.split == "validation" or table is None:
             return None
-        return TokenStore.open(self.path, "validation")
+        return TokenStore._open_as_it_was(self.path, "validation", table["content_hash"], table["num_tokens"])
 
     @property
     def num_tokens(self) -> int:

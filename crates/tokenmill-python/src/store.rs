@@ -27,11 +27,15 @@ impl Store {
 
 #[pymethods]
 impl Store {
-    /// Opens a split of the store at a path.
+    /// Opens a split of the store at a path; `was`: as it was with this content hash and so many tokens.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf, validation: bool) -> Result<Store, CoreError> {
+    #[pyo3(signature = (path, validation, was=None))]
+    fn open(py: Python<'_>, path: PathBuf, validation: bool, was: Option<(String, u64)>) -> Result<Store, CoreError> {
         let split = if validation { store::Split::Validation } else { store::Split::Train };
-        let inner = py.detach(|| store::Store::open(&path, split))?;
+        let inner = py.detach(|| match was {
+            None => store::Store::open(&path, split),
+            Some((content_hash, tokens)) => store::Store::open_as_it_was(&path, split, &content_hash, tokens),
+        })?;
         Ok(Store { inner: Arc::new(inner) })
     }
 

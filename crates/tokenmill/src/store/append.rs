@@ -14,7 +14,8 @@
 
 use super::disk::Disk;
 use super::plan::{Plan, input_difference};
-use super::shard::{Table, files_of};
+use super::sealed::from_hex;
+use super::shard::{ShardRecord, Table, files_of, record_name};
 use super::split::Split;
 use super::workspace::{beside, lock, parent};
 use super::{MANIFEST, Manifest, PLAN, TOKENIZER, WriterOptions};
@@ -226,6 +227,36 @@ pub(super) fn complete(disk: &Disk, partial: &Path, out: &Path, before: &Manifes
 pub(super) fn pending(out: &Path, manifest: &Manifest) -> Option<Manifest> {
     let after = Manifest::load(&beside(out, ".partial").ok()?).ok()?;
     extends(manifest, &after).then_some(after)
+}
+
+/// Leaves a split the shards with which it had this content hash and so many tokens. Whether it ever had.
+pub(super) fn go_back(
+    manifest: &mut Manifest,
+    folder: &Path,
+    split: Split,
+    content_hash: &str,
+    num_tokens: u64,
+) -> Result<bool> {
+    let Some(table) = manifest.table(split) else { return Ok(false) };
+    if table.content_hash == content_hash {
+        return Ok(true);
+    }
+    let mut before = Table { content_hash: content_hash.into(), ..Table::default() };
+    let mut shards = table.shards.iter();
+    while before.num_tokens != num_tokens || manifest.expected_content_hash(&before) != from_hex(content_hash) {
+        let Some(shard) = shards.next() else { return Ok(false) };
+        before.num_tokens += shard.num_tokens;
+        before.num_documents += shard.num_documents;
+        before.shards.push(shard.clone());
+    }
+    for shard in &before.shards {
+        let (record, _) = ShardRecord::load(&folder.join(record_name(&shard.name)))?;
+        before.num_empty_documents += record.num_empty_documents;
+    }
+    if let Some(table) = manifest.table_mut(split) {
+        *table = before;
+    }
+    Ok(true)
 }
 
 /// Names of the shards that `after` has and `before` has not.

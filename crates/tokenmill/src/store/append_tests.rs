@@ -1,24 +1,20 @@
-//! Stores that were added to: document by document what one run over all inputs makes, and wherever an append is stopped,
-//! the store opens as it was or as it will be.
+//! Stores that were added to: document by document what one run over all inputs makes.
 
-use super::append;
-use super::disk::Disk;
-use super::faults::{Fault, Faults, Loss};
-use super::faults_tests::{FAULTS, Files, Run, Texts, files, fresh, partial, run};
+use super::faults::{Fault, Faults};
+use super::faults_tests::{Files, Run, files, fresh, partial, run};
 use super::repair_tests::{examine, flip, repair};
 use super::verify::verify_with;
-use super::{Manifest, Report, SpecialText, Split, Store, WriterOptions};
-use crate::documents::{Block, BlockSource, FileOptions, Idle, InputRecord};
-use crate::error::Result;
+use super::{Manifest, Report, SpecialText, Split, Store};
+use crate::documents::FileOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const MORE: [&str; 8] = ["16 17 18", "", "19 20", "21", "22 23 24 25", "26", "27 28", "29"];
+pub(super) const MORE: [&str; 8] = ["16 17 18", "", "19 20", "21", "22 23 24 25", "26", "27 28", "29"];
 
 /// A store that is there already, and the append to it.
-fn both() -> (Run, Run) {
+pub(super) fn both() -> (Run, Run) {
     let old = run(4);
     let mut new = run(4);
     (new.texts, new.first) = (MORE.map(String::from).to_vec(), old.texts.len());
@@ -27,20 +23,20 @@ fn both() -> (Run, Run) {
 }
 
 /// One run over the inputs of both.
-fn together((old, new): &(Run, Run)) -> Run {
+pub(super) fn together((old, new): &(Run, Run)) -> Run {
     let mut all = old.clone();
     all.texts.extend(new.texts.clone());
     all
 }
 
-fn old_store(old: &Run) -> (TempDir, PathBuf) {
+pub(super) fn old_store(old: &Run) -> (TempDir, PathBuf) {
     let (folder, out) = fresh();
     old.finish(&out).unwrap();
     (folder, out)
 }
 
 /// The files before, after an undisturbed append, and what that does to the disk.
-fn undisturbed(old: &Run, new: &Run) -> (Files, Files, Vec<String>) {
+pub(super) fn undisturbed(old: &Run, new: &Run) -> (Files, Files, Vec<String>) {
     let (_folder, out) = old_store(old);
     let before = files(&out);
     let faults = Arc::new(Faults::default());
@@ -49,14 +45,14 @@ fn undisturbed(old: &Run, new: &Run) -> (Files, Files, Vec<String>) {
     (before, files(&out), faults.seen().into_iter().collect())
 }
 
-fn check(out: &Path) -> Report {
+pub(super) fn check(out: &Path) -> Report {
     verify_with(out, &(), &|_| Ok("{}".into())).unwrap()
 }
 
 /// Ids and origin of each document.
-type Documents = Vec<(Vec<u16>, (usize, u64))>;
+pub(super) type Documents = Vec<(Vec<u16>, (usize, u64))>;
 
-fn documents(out: &Path, split: Split) -> Documents {
+pub(super) fn documents(out: &Path, split: Split) -> Documents {
     let store = Store::open(out, split).unwrap();
     let document = |number| {
         let (first, end) = store.document_range(number).unwrap();
@@ -127,187 +123,47 @@ fn a_store_without_documents_and_an_append_without_any_are_none_the_worse() {
     assert!(check(&out).is_ok());
 }
 
-/// The old store, whole, or the new one, whole; and a rerun makes the new one.
-fn check_and_finish(new: &Run, out: &Path, [before, expected]: [&Files; 2], when: &str) {
-    let report = check(out);
-    assert!(report.is_ok(), "{when}: {report:?}");
-    let now = files(out);
-    if now["manifest.json"] == before["manifest.json"] {
-        for split in Split::ALL {
-            assert!(!documents(out, split).is_empty());
-        }
-    } else {
-        assert_eq!(&now, expected, "{when}");
-    }
-    for (name, bytes) in before.iter().filter(|(name, _)| !["manifest.json", "prepare.json"].contains(&name.as_str())) {
-        assert_eq!(now.get(name), Some(bytes), "{when}: {name}");
-    }
-    if &now != expected || partial(out).exists() {
-        new.finish(out).unwrap_or_else(|error| panic!("{when}: {error}"));
-    }
-    assert_eq!(&files(out), expected, "{when}");
-    assert!(!partial(out).exists(), "{when}");
-}
-
 #[test]
-fn wherever_an_append_is_stopped_the_store_is_the_old_or_the_new_one_and_a_rerun_ends_in_the_same_bytes() {
-    let (old, new) = both();
-    let (before, expected, operations) = undisturbed(&old, &new);
-    for operation in ["rename manifest.json 1", "rename prepare.json 1", "sync folder s.tm 2", "remove s.tm.partial 0"]
-    {
-        assert!(operations.iter().any(|seen| seen == operation), "{operation}: {operations:?}");
-    }
-    for operation in &operations {
-        for fault in FAULTS {
-            let (_folder, out) = old_store(&old);
-            new.stop(&out, operation, fault);
-            check_and_finish(&new, &out, [&before, &expected], &format!("{fault:?} at {operation}"));
+fn a_store_opens_as_it_was_before_any_of_its_appends() {
+    let (mut old, mut new) = both();
+    let mut validation = old.clone();
+    // Its validation split is empty at first, and the last shard before an append may have no tokens.
+    validation.texts = vec!["1 2 3".into(), "4".into()];
+    for base in [&mut validation, &mut old] {
+        base.options.recipe.eos = None;
+        new.options.recipe.eos = None;
+        let (_folder, out) = old_store(base);
+        let mut states = Vec::new();
+        for text in [&MORE[..3], &[""], &["", "", "30"], &MORE[4..]] {
+            let splits = Split::ALL.map(|split| Store::open(&out, split).unwrap());
+            states.push(splits.map(|store| {
+                let table = store.manifest().table(store.split()).unwrap().clone();
+                (table, documents(&out, store.split()))
+            }));
+            (new.texts, new.first) = (text.iter().copied().map(String::from).collect(), new.first + 3);
+            new.finish(&out).unwrap();
         }
-    }
-}
-
-#[test]
-fn an_append_that_goes_on_may_itself_be_stopped_anywhere() {
-    let (old, new) = both();
-    let (before, expected, _) = undisturbed(&old, &new);
-    for first in ["write manifest.new 0", "rename prepare.json 1"] {
-        let stopped = || {
-            let (folder, out) = old_store(&old);
-            new.stop(&out, first, Fault::Kill);
-            (folder, out)
-        };
-        let (_folder, out) = stopped();
-        let faults = Arc::new(Faults::default());
-        new.start(&out, &faults).unwrap();
-        for second in faults.seen() {
-            for fault in [Fault::Kill, Fault::PowerCut(Loss::Some)] {
-                let (_folder, out) = stopped();
-                new.stop(&out, &second, fault);
-                let when = format!("{first}, then {fault:?} at {second}");
-                check_and_finish(&new, &out, [&before, &expected], &when);
+        for state in &states {
+            for (split, (table, expected)) in Split::ALL.into_iter().zip(state) {
+                let store = Store::open_as_it_was(&out, split, &table.content_hash, table.num_tokens).unwrap();
+                assert_eq!(store.manifest().table(split), Some(table));
+                assert_eq!(store.num_documents(), expected.len() as u64);
+                for (number, (ids, origin)) in (0..).zip(expected) {
+                    let (first, end) = store.document_range(number).unwrap();
+                    assert_eq!(
+                        (store.copy_u16(first..end).unwrap(), store.origin(number).unwrap()),
+                        (ids.clone(), *origin)
+                    );
+                }
+                assert!(store.copy_u16(0..store.num_tokens() + 1).is_err());
             }
         }
+        let [(table, _), _] = &states[1];
+        for (hash, tokens) in [("0".repeat(64), table.num_tokens), (table.content_hash.clone(), table.num_tokens + 1)] {
+            let error = Store::open_as_it_was(&out, Split::Train, &hash, tokens).map(drop).unwrap_err().to_string();
+            assert!(error.contains("s.tm: is another store than the one that was open here before"), "{error}");
+        }
     }
-}
-
-#[test]
-fn finished_shards_are_not_written_again() {
-    let (old, new) = both();
-    let (_folder, out) = old_store(&old);
-    let shards = Manifest::load(&out).unwrap().train.shards.len();
-    new.stop(&out, &format!("create shard-{:05}.tokens 0", shards + 2), Fault::Kill);
-    let mut again = new.clone();
-    again.options.resume = false;
-    let error = again.finish(&out).unwrap_err().to_string();
-    assert!(error.contains("s.tm.partial: was left by a run that was stopped; go on with it (--resume"), "{error}");
-    let faults = Arc::new(Faults::default());
-    new.start(&out, &faults).unwrap();
-    let written: Vec<String> = faults.seen().into_iter().filter(|seen| !seen.starts_with("rename")).collect();
-    assert!(!written.iter().any(|seen| seen.contains(&format!("shard-{shards:05}"))), "{written:?}");
-    assert!(written.contains(&format!("write shard-{:05}.tokens 0", shards + 2)), "{written:?}");
-}
-
-/// A source that is not to be read.
-struct Unread(Texts);
-
-impl BlockSource for Unread {
-    fn next_block(&mut self, _idle: Idle<'_>) -> Result<Option<Block>> {
-        panic!("it was read")
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-    fn total_bytes(&self) -> Option<u64> {
-        None
-    }
-    fn inputs(&self) -> Vec<InputRecord> {
-        self.0.inputs()
-    }
-}
-
-fn writer_options(run: &Run) -> WriterOptions {
-    WriterOptions {
-        tokenizer_fingerprint: run.tokenizer.into(),
-        vocab_size: 100,
-        recipe: run.options.recipe.clone(),
-        inputs: Texts { texts: run.texts.clone(), next: 0, first: run.first }.planned(),
-        task: None,
-        append: true,
-        resume: false,
-    }
-}
-
-#[test]
-fn after_the_decision_no_input_is_read() {
-    let (old, new) = both();
-    let (_, expected, _) = undisturbed(&old, &new);
-    for operation in ["rename shard-00004.json 1", "rename manifest.json 1", "remove s.tm.partial 0"] {
-        let (_folder, out) = old_store(&old);
-        new.stop(&out, operation, Fault::Kill);
-        let mut source = Unread(Texts { texts: Vec::new(), next: 0, first: 0 });
-        let disk = Disk { faults: Some(Arc::default()) };
-        let options = writer_options(&new);
-        let manifest = append::finish_stopped(&disk, &out, &mut source, &options, &()).unwrap();
-        assert_eq!(manifest, Some(Manifest::load(&out).unwrap()), "{operation}");
-        assert_eq!(files(&out), expected);
-    }
-}
-
-#[test]
-fn another_append_first_finishes_the_one_that_was_stopped() {
-    let (old, new) = both();
-    let (_folder, out) = old_store(&old);
-    new.stop(&out, "rename manifest.json 1", Fault::Kill);
-    let mut third = new.clone();
-    (third.texts, third.first) = (vec!["30 31".into(), "32".into()], 17);
-    third.options.resume = false;
-    third.finish(&out).unwrap();
-    let (_folder, one) = old_store(&together(&(together(&(old, new)), third)));
-    for split in Split::ALL {
-        assert_eq!(documents(&out, split), documents(&one, split));
-    }
-}
-
-/// Texts whose number and size nobody knows before they are read.
-struct Stream(Texts);
-
-impl BlockSource for Stream {
-    fn next_block(&mut self, idle: Idle<'_>) -> Result<Option<Block>> {
-        self.0.next_block(idle)
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-    fn total_bytes(&self) -> Option<u64> {
-        None
-    }
-    fn inputs(&self) -> Vec<InputRecord> {
-        self.0.inputs()
-    }
-}
-
-#[test]
-fn where_no_names_tell_the_texts_do() {
-    let (old, new) = both();
-    let options = WriterOptions { inputs: Vec::new(), ..writer_options(&new) };
-    let finish = |out: &Path, texts: &[&str]| {
-        let texts = texts.iter().copied().map(String::from).collect();
-        let mut source = Stream(Texts { texts, next: 0, first: new.first });
-        let disk = Disk { faults: Some(Arc::default()) };
-        append::finish_stopped(&disk, out, &mut source, &options, &())
-    };
-    let stopped = || {
-        let (folder, out) = old_store(&old);
-        new.stop(&out, "rename manifest.json 1", Fault::Kill);
-        (folder, out)
-    };
-    let (_folder, out) = stopped();
-    assert!(finish(&out, &MORE).unwrap().is_some());
-    assert!(finish(&out, &MORE).unwrap().is_none(), "nothing was stopped");
-    let (_folder, out) = stopped();
-    let error = finish(&out, &MORE[1..]).unwrap_err().to_string();
-    assert!(error.contains("was finished now, and was of other texts; run this one again"), "{error}");
-    assert!(check(&out).is_ok() && !partial(&out).exists());
 }
 
 #[test]

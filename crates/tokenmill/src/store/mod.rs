@@ -30,6 +30,8 @@
 
 mod append;
 #[cfg(test)]
+mod append_faults_tests;
+#[cfg(test)]
 mod append_tests;
 mod block_file;
 mod disk;

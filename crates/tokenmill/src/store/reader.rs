@@ -2,6 +2,7 @@
 //! tokens. A file is mapped when something in it is first asked for: ten thousand shards are 30,000 maps, half of what
 //! Linux allows a process, and take 200 ms.
 
+use super::append;
 use super::manifest::{Dtype, Manifest};
 use super::shard::{ShardEntry, ShardFile, Table};
 use super::split::Split;
@@ -47,7 +48,23 @@ struct Shard {
 impl Store {
     /// Opens a split of the store at `path`: reads the manifest, checks the sizes of the files of ids and of documents.
     pub fn open(path: &Path, split: Split) -> Result<Store> {
-        let manifest = Manifest::load(path)?;
+        Store::of_manifest(path, split, Manifest::load(path)?)
+    }
+
+    /// Opens it as it was when it had this content hash and so many tokens: it may have been added to since.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: it never was so.
+    pub fn open_as_it_was(path: &Path, split: Split, content_hash: &str, num_tokens: u64) -> Result<Store> {
+        let mut manifest = Manifest::load(path)?;
+        if !append::go_back(&mut manifest, path, split, content_hash, num_tokens)? {
+            let reason = "is another store than the one that was open here before; open it anew";
+            return Err(Error::store(path, reason));
+        }
+        Store::of_manifest(path, split, manifest)
+    }
+
+    fn of_manifest(path: &Path, split: Split, manifest: Manifest) -> Result<Store> {
         let Some(table) = manifest.table(split) else {
             let remedy = "prepare it with val_fraction above 0";
             return Err(Error::store(path, format!("the store has no validation split; {remedy}")));
