@@ -141,6 +141,26 @@ def test_texts_of_a_program_are_appended_once(tmp_path: Path, tokenizer: Tokeniz
     assert [entry["name"] for entry in store.manifest["inputs"]] == ["<texts>"] * 3
 
 
+def test_a_large_file_that_is_there_under_another_name_is_refused_before_it_is_encoded(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: tuple[list[str], list[str]]
+):
+    old, new = corpus
+    Path(old[1]).write_text("a fox jumps " * 100_000)
+    prepare(old, tokenizer=tokenizer, out=tmp_path / "s.tm", **OPTIONS)
+    # Of the same size, and of the same bytes.
+    Path(new[0]).with_name("other.txt").write_text("a cat jumps " * 100_000)
+    Path(new[0]).with_name("copy.txt").write_bytes(Path(old[1]).read_bytes())
+    new += [str(tmp_path / "other.txt"), str(tmp_path / "copy.txt")]
+    before = files(tmp_path / "s.tm")
+    with pytest.raises(
+        StoreError, match=r"copy\.txt has the same bytes as its input .*1\.txt; nothing was added"
+    ):
+        prepare(new, tokenizer=tokenizer, out=tmp_path / "s.tm", append=True, **OPTIONS)
+    assert files(tmp_path / "s.tm") == before and not (tmp_path / "s.tm.partial").exists()
+    store = prepare(new[:-1], tokenizer=tokenizer, out=tmp_path / "s.tm", append=True, **OPTIONS)
+    assert len(store.manifest["inputs"]) == len(old) + len(new) - 1
+
+
 def test_a_damaged_shard_of_an_appended_store_is_repaired_from_the_files(
     tmp_path: Path, tokenizer: Tokenizer, corpus: tuple[list[str], list[str]]
 ):

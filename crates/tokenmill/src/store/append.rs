@@ -19,15 +19,21 @@ use super::shard::{ShardRecord, Table, files_of, record_name};
 use super::split::Split;
 use super::workspace::{beside, lock, parent};
 use super::{MANIFEST, Manifest, PLAN, TOKENIZER, WriterOptions};
-use crate::documents::{BlockSource, FileOptions, Format, InputRecord, PlannedInput};
+use crate::documents::{BlockSource, FileOptions, Format, InputRecord, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use crate::monitor::{Monitor, Progress};
+use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Smaller inputs may well be alike: empty files, licenses.
 const TOLD_BY_CONTENT: u64 = 1 << 20;
+
+/// Hashed between two looks at the monitor: a millisecond.
+const READ_BYTES: usize = 1 << 20;
 
 /// A store that is added to, locked against repairs and other appends.
 pub(super) struct Base {
@@ -112,6 +118,36 @@ impl Base {
         Ok(())
     }
 
+    /// [`Base::check_content`] of files that may well be such, as their sizes say, before anything is encoded.
+    fn check_files(&self, planned: &[PlannedInput], monitor: &dyn Monitor) -> Result<()> {
+        let sizes: HashSet<u64> =
+            self.manifest.inputs.iter().map(|input| input.bytes).filter(|bytes| *bytes >= TOLD_BY_CONTENT).collect();
+        for PlannedInput { name, bytes, .. } in planned {
+            let Some(bytes) = bytes.filter(|bytes| sizes.contains(bytes)) else { continue };
+            // A name that is no file's is that of something on the net: told when it has been read.
+            let Ok(mut file) = File::open(name) else { continue };
+            let (mut sha256, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+            let mut done = 0;
+            loop {
+                let read = file.read(&mut buffer).map_err(Error::io(name))?;
+                if read == 0 {
+                    break;
+                }
+                sha256.update(&buffer[..read]);
+                done += read as u64;
+                monitor.tick(Progress { stage: "comparing", unit: "bytes", done, total: Some(bytes) })?;
+            }
+            let sha256 = to_hex(&sha256.finalize());
+            self.check_content(&[InputRecord {
+                name: name.clone(),
+                position: PositionUnit::Byte,
+                bytes: done,
+                sha256,
+            }])?;
+        }
+        Ok(())
+    }
+
     /// The plan of the store that old and new inputs make.
     pub(super) fn plan(&self, options: &WriterOptions) -> Plan {
         let mut plan = Plan::new(options, self.manifest.tokenizer_sha256.clone());
@@ -165,8 +201,25 @@ impl Base {
     }
 }
 
-/// Does what an append that was stopped after its decision has left. Gives the manifest if it was this run's.
-pub(super) fn finish_stopped(
+/// Finishes what was stopped after its decision, and gives the manifest if that was this run's append. If not, refuses what
+/// cannot be added, before anything is encoded.
+pub(super) fn begin(
+    disk: &Disk,
+    out: &Path,
+    source: &mut dyn BlockSource,
+    options: &WriterOptions,
+    monitor: &dyn Monitor,
+) -> Result<Option<Manifest>> {
+    if let Some(manifest) = finish_stopped(disk, out, source, options, monitor)? {
+        return Ok(Some(manifest));
+    }
+    let base = Base::open(out)?;
+    base.check(options)?;
+    base.check_files(&options.inputs, monitor)?;
+    Ok(None)
+}
+
+fn finish_stopped(
     disk: &Disk,
     out: &Path,
     source: &mut dyn BlockSource,

@@ -140,7 +140,7 @@ fn after_the_decision_no_input_is_read() {
         let mut source = Unread(Texts { texts: Vec::new(), next: 0, first: 0 });
         let disk = Disk { faults: Some(Arc::default()) };
         let options = writer_options(&new);
-        let manifest = append::finish_stopped(&disk, &out, &mut source, &options, &()).unwrap();
+        let manifest = append::begin(&disk, &out, &mut source, &options, &()).unwrap();
         assert_eq!(manifest, Some(Manifest::load(&out).unwrap()), "{operation}");
         assert_eq!(files(&out), expected);
     }
@@ -187,7 +187,7 @@ fn where_no_names_tell_the_texts_do() {
         let texts = texts.iter().copied().map(String::from).collect();
         let mut source = Stream(Texts { texts, next: 0, first: new.first });
         let disk = Disk { faults: Some(Arc::default()) };
-        append::finish_stopped(&disk, out, &mut source, &options, &())
+        append::begin(&disk, out, &mut source, &options, &())
     };
     let stopped = || {
         let (folder, out) = old_store(&old);

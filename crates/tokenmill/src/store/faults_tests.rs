@@ -117,7 +117,7 @@ impl Run {
             return Ok(manifest);
         }
         if self.options.append
-            && let Some(manifest) = append::finish_stopped(&disk, &out, &mut source, &options, &())?
+            && let Some(manifest) = append::begin(&disk, &out, &mut source, &options, &())?
         {
             return Ok(manifest);
         }

@@ -60,7 +60,7 @@ pub fn prepare(
         return Ok(manifest);
     }
     if options.append
-        && let Some(manifest) = append::finish_stopped(&disk, &out, source, &writer_options, monitor)?
+        && let Some(manifest) = append::begin(&disk, &out, source, &writer_options, monitor)?
     {
         return Ok(manifest);
     }
