@@ -112,7 +112,11 @@ def test_inputs_that_cannot_be_read_are_told_and_the_ids_decoded(
 
     assert store.where(token).read_from == "input"
     gz = int(store._core.document_range(len(TEXTS))[0])
-    assert decoded(store, gz) == "b.jsonl.gz is compressed: all before the document would have to be read"
+    place = store.where(gz, context=100)
+    assert (place.read_from, place.origin.input) == ("input", "b.jsonl.gz")
+    assert place.before + place.text + place.after == TEXTS[0]
+    Path("b.jsonl.gz").write_bytes(Path("b.jsonl.gz").read_bytes()[:30])
+    assert "b.jsonl.gz" in str(decoded(store, gz))
     assert decoded(texts, token) == "<texts> is no file"
     Path("a.jsonl").write_bytes(lines().replace(b"text", b"test"))
     assert "there is no field" in str(decoded(store, token))

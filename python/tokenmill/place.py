@@ -24,8 +24,8 @@ class Place:
     origin: Origin
     """Input, document, record and byte."""
     file_byte: int | None
-    """Offset of the token's text in the file. None where it is not known: in JSON Lines, whose strings have
-    escapes, and where the text was not read from the input."""
+    """Offset of the token's text in the file, uncompressed. None where it is not known: in JSON Lines, whose
+    strings have escapes, and where the text was not read from the input."""
     before: str
     """The text before it in its document, as much as was asked for."""
     text: str

@@ -319,8 +319,9 @@ class TokenStore:
         """Trace the token at ``token_index`` to its file and byte, with ``context`` characters around it.
 
         The text is read from the input, from the token's document alone, and encoded again: it is the text
-        that the ids were made of. Where the input is gone, has changed, is compressed or was no file, the ids
-        are decoded instead, and ``reason`` says why. The time is that of the document, not of the store.
+        that the ids were made of. Where the input is gone, has changed or was no file, the ids are decoded
+        instead, and ``reason`` says why. The time is that of the document, not of the store; in a compressed
+        file all before the document has to be decompressed.
 
         >>> import tempfile
         >>> from pathlib import Path

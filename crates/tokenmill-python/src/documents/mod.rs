@@ -5,6 +5,7 @@ mod chain;
 mod texts;
 
 use crate::error::{CoreError, from_python};
+use crate::monitor::PyMonitor;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -185,7 +186,7 @@ fn document_at(
     separator: Option<String>,
 ) -> PyResult<(String, bool)> {
     let options = file_options(format, text_field, separator)?;
-    Ok(py.detach(|| core_document_at(&path, &options, position)).map_err(CoreError::from)?)
+    Ok(py.detach(|| core_document_at(&path, &options, position, &PyMonitor::new(None))).map_err(CoreError::from)?)
 }
 
 /// How files are to be read.
