@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import tokenmill as tm
 from reference import permutation as slow_permutation
 from reference import windows as slow
-from tokenmill.loader import Batch, DataLoader
+from tokenmill.batch import Batch
+from tokenmill.loader import DataLoader
 
 DATA = np.arange(1000, 1103, dtype=np.uint16)  # 103 tokens: 25 windows of 4, 2 tokens left over
 

@@ -14,11 +14,12 @@ dolor sit amet, consectetur → sit amet, consectetur adipiscing
 """
 
 from tokenmill._core import DocumentError, FormatError, StoreError, UnknownTokenError, __version__
+from tokenmill.batch import Batch
 from tokenmill.counts import Counts, CountTotals, count_words
 from tokenmill.documents import Document, Documents
 from tokenmill.explain import Explanation
 from tokenmill.ledger import Ledger
-from tokenmill.loader import Batch, DataLoader
+from tokenmill.loader import DataLoader
 from tokenmill.mixture import Mixture
 from tokenmill.place import Place
 from tokenmill.prepare import prepare, seal

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenmill import _core
+from tokenmill.batch import Batch
 from tokenmill.explain import Explanation, explain
 from tokenmill.layout import BoundaryLabels, Packing, Tail, gather
 from tokenmill.ledger import Ledger
@@ -25,51 +25,18 @@ if TYPE_CHECKING:
 _STATE_VERSION = 1
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """One rank's rows of one global batch. L is max_length; ids are int64 (or int32, the loader's dtype).
-
-    input_ids: shape [rows, L].
-    labels: shape [rows, L]: the token after each input; -100 where there is none, or it is masked.
-    windows: shape [rows], uint64: the number of each row's window (as in `Windows`).
-    epoch: 0-based; 0 in a mixture, whose sources have epochs of their own.
-    step: the 0-based global batch since the start of epoch 0, the same on all ranks and after resuming.
-    sources: of a mixture, otherwise None: shape [rows], uint32: the number of each row's source.
-
-    With document_mask, otherwise None:
-
-    position_ids: shape [rows, L]: 0, 1, 2, ... from each document's beginning in the row; 0 on padding.
-    document_ids: shape [rows, L], int32: equal within a row where tokens are of one document, counted from 0;
-        -1 on padding. Tokens attend to each other where these are equal.
-    cu_seqlens: shape [sequences + 1], int32: where each document or padding of a row begins in the batch
-        flattened to rows * L tokens, then rows * L: what attention of variable lengths takes.
-    max_seqlen: the longest of those sequences.
-
-    Where nothing is padded or masked, `input_ids` and `labels` are views of one new [rows, L + 1] buffer (C
-    order, so their rows are L + 1 ids apart): copy before changing one of them in place. Otherwise they are
-    arrays of their own. No batch shares memory with another, nor with the data.
-    """
-
-    input_ids: NDArray[Any]
-    labels: NDArray[Any]
-    windows: NDArray[np.uint64]
-    epoch: int
-    step: int
-    sources: NDArray[np.uint32] | None = None
-    position_ids: NDArray[Any] | None = None
-    document_ids: NDArray[np.int32] | None = None
-    cu_seqlens: NDArray[np.int32] | None = None
-    max_seqlen: int | None = None
-
-
 class Step(NamedTuple):
     """One step of one rank."""
 
     section: int
     """The epoch, or of a curriculum the stage; 0 in a mixture."""
     number: int
+    start: int
+    """The first sample of all ranks."""
+    size: int
+    """How many samples this rank has."""
     rows: list[tuple[int, int]]
-    """This rank's samples, as (first, count); one or more, of which the only one may have none."""
+    """They, as (first, count); one or more, of which the only one may have none."""
     after: int
     """The position behind it."""
 
@@ -168,6 +135,9 @@ class DataLoader:
         self.max_length, self.stride = self.layout.max_length, self.layout.stride
         self.tail, self.pad_id = self.layout.tail, self.layout.pad_id
         self.skip = _check_skip(skip)
+        # Where rows are nothing but tokens of one source, one call gathers them.
+        plain = self.layout.plain and isinstance(self.order, SingleOrder)
+        self._plain = (self.layout.source.core, self.layout.plan) if plain else None
         self._drop_last = check_bool("drop_last", drop_last)
         self._samples = self.order.num_samples or ENDLESS
         self._batches = _core.Batches(
@@ -214,9 +184,9 @@ class DataLoader:
         """What comes at a position: a pure function, so that a batch can be made before it is taken."""
         found = self._batches.step(position, self.rank) if end is None or position < end else None
         if found is not None:
-            section, number, start, rows, after = found
-            if end is None or start < end:
-                return Step(section, number, rows, after)
+            step = Step(*found)
+            if end is None or step.start < end:
+                return step
         self.order.check_end()
         return None
 
@@ -227,15 +197,13 @@ class DataLoader:
         """
         import numpy as np
 
+        if self._plain is not None and allocate is None:
+            data, plan = self._plain
+            rows = np.empty((step.size, self.max_length + 1), self.dtype)
+            windows = _core.gather(data, plan, step.rows, rows)
+            return Batch(rows[:, :-1], rows[:, 1:], windows, step.section, step.number)
         layouts = self.order.layouts_of(step.section)
         epoch = step.section if self.order.starts is None else 0
-        if layouts[0].plain and allocate is None and isinstance(self.order, SingleOrder):
-            size = sum(count for _, count in step.rows)
-            rows = np.empty((size, self.max_length + 1), dtype=self.dtype)
-            windows = _core.gather(layouts[0].source.core, layouts[0].plan, step.rows, rows)
-            return Batch(
-                input_ids=rows[:, :-1], labels=rows[:, 1:], windows=windows, epoch=epoch, step=step.number
-            )
         samples = _numbers(step.rows)
         drawn, chosen = self.order.draw(samples), None
         if drawn.sources is not None and len(samples):
@@ -276,11 +244,10 @@ class DataLoader:
         IndexError: there is no such place.
         """
         start = self._batches.find(check_integer("step", step, 0))
-        found = None if start is None else self._batches.step(start, self.rank)
+        found = None if start is None else self.step_at(start, None)
         if found is None:
             raise IndexError(f"step {step} does not exist")
-        section, _, _, rows, _ = found
-        samples, layouts = _numbers(rows), self.order.layouts_of(section)
+        samples, layouts = _numbers(found.rows), self.order.layouts_of(found.section)
         for name, value, size in (("row", row, len(samples)), ("column", column, layouts[0].max_length)):
             if not 0 <= check_integer(name, value, -(2**63)) < size:
                 raise IndexError(f"{name} {value} does not exist; this batch has {size}, counted from 0")

@@ -177,8 +177,8 @@ fn documents(store: &Bound<'_, Store>) -> Arc<dyn Documents> {
 #[pyclass(frozen, module = "tokenmill._core")]
 pub struct Batches(core::Batches);
 
-/// (section, number, start, rows as (first, count), after)
-type Step = (u64, u64, u64, Vec<(u64, u64)>, u64);
+/// (section, number, start, size, rows as (first, count), after)
+type Step = (u64, u64, u64, u64, Vec<(u64, u64)>, u64);
 
 #[pymethods]
 impl Batches {
@@ -205,8 +205,9 @@ impl Batches {
     /// `None`: no batch is left.
     fn step(&self, position: u64, rank: u64) -> Option<Step> {
         let step = self.0.step(position, rank)?;
-        let rows = step.rows.iter().map(|rows| (rows.start, rows.end - rows.start)).collect();
-        Some((step.section, step.number, step.start, rows, step.after))
+        let rows: Vec<(u64, u64)> = step.rows.iter().map(|rows| (rows.start, rows.end - rows.start)).collect();
+        let size = rows.iter().map(|(_, count)| count).sum();
+        Some((step.section, step.number, step.start, size, rows, step.after))
     }
 
     /// `None`: there is no such batch.
