@@ -91,7 +91,7 @@ bench-train: $(STAMPS)/dev $(STAMPS)/extension  ## training against all peers; m
 
 bench-sample: $(STAMPS)/dev $(STAMPS)/extension  ## batches against other loaders, their environments in .bench, warm and cold
 	$(BIN)/python benchmarks/sample.py --cold --all $(ARGS)
-	$(BIN)/python benchmarks/sample_start.py
+	$(BIN)/python benchmarks/sample_start.py --all
 
 bench-gpu: $(STAMPS)/dev $(STAMPS)/extension  ## training on one GPU: make bench-gpu ARGS="corpus.tm --size 124m 350m"
 	$(BIN)/python benchmarks/train_gpu.py $(ARGS)

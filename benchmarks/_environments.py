@@ -1,11 +1,18 @@
-"""One virtual environment a peer, made on first use under `.bench/envs` and kept."""
+"""One virtual environment a peer, made on first use under `.bench/envs` and kept.
+
+A peer that needs PyTorch (gigabytes, with CUDA) finds the one of the environment that runs this, if there is
+one: the packages of that are seen behind the peer's own, and pip brings only what is missing or of another
+version.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / ".bench" / "envs"
@@ -31,9 +38,20 @@ def python_of(name: str, requirements: Sequence[str]) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, "-m", "venv", str(folder)])
+    if "torch" in requirements and find_spec("torch") is not None:
+        _share_packages(python)
     _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
     stamp.write_text(wanted, encoding="utf-8")
     return str(python)
+
+
+def _share_packages(python: Path) -> None:
+    """Lets another environment see the packages of this one, behind its own."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    done = subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True)
+    ours = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    lines = [f"import site; site.addsitedir({path!r})" for path in sorted(ours)]
+    Path(done.stdout.strip(), "shared.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _run(command: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """How each contender makes batches: its fastest public way that we know. Each runs in its own environment.
 
-A contender takes the folder and the options, does all that is done once (opening, converting to its own
-format) and returns an endless or one-epoch iterator of (inputs, labels), arrays or tensors of [rows, length].
+A contender takes the folder and the options and returns an endless or one-epoch iterator of (inputs, labels),
+arrays or tensors of [rows, length]. What is done once (opening, drawing an order) may come with the first
+batch.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Peer:
     """One contender. `requirements` is empty for those that run in our own environment."""
 
     open: Callable[[Path, argparse.Namespace], Pairs]
+    #: Writes a format of its own into the folder, where it has one.
+    convert: Callable[[Path, argparse.Namespace], None] | None = None
     requirements: Sequence[str] = ()
     #: Measured on so many batches at most.
     batches: int = 3000
@@ -38,11 +41,11 @@ class Peer:
 
 
 @cache
-def memory_map(folder: Path, name: str = FILE) -> Any:
+def memory_map(folder: Path) -> Any:
     """The file, mapped once a process, so that what touched its pages before the measurement counts."""
     import numpy as np
 
-    return np.memmap(folder / name, np.uint16, "r")
+    return np.memmap(folder / FILE, np.uint16, "r")
 
 
 def tokenmill(folder: Path, options: argparse.Namespace) -> Pairs:
@@ -131,8 +134,8 @@ def torch_dataloader(workers: int) -> Callable[[Path, argparse.Namespace], Pairs
 class MappedWindows:
     """Windows of a memory map, one at a time."""
 
-    def __init__(self, folder: Path, length: int, name: str = FILE) -> None:
-        self.data, self.length = memory_map(folder, name), length
+    def __init__(self, folder: Path, length: int) -> None:
+        self.data, self.length = memory_map(folder), length
 
     def __len__(self) -> int:
         return (len(self.data) - 1) // self.length
@@ -158,41 +161,52 @@ def lists(folder: Path, options: argparse.Namespace) -> Pairs:
     return iter(loader)
 
 
-def litdata(folder: Path, options: argparse.Namespace) -> Pairs:
+def convert_litdata(folder: Path, options: argparse.Namespace) -> None:
     import torch
-    from litdata import StreamingDataLoader, StreamingDataset, TokensLoader
+    from litdata import TokensLoader
     from litdata.streaming.writer import BinaryWriter
 
-    width, out = options.max_length + 1, folder / "litdata"
-    if not out.exists():
-        writer = BinaryWriter(str(out), chunk_size=width * 8192, item_loader=TokensLoader(block_size=width))
-        data = memory_map(folder)
-        for number, start in enumerate(range(0, len(data) // width * width, width * 64)):
-            writer[number] = torch.from_numpy(data[start : start + width * 64].astype("int32"))
-        writer.done()
-        writer.merge()
-    dataset = StreamingDataset(
-        str(out), item_loader=TokensLoader(block_size=width), shuffle=True, drop_last=True
-    )
-    for rows in StreamingDataLoader(dataset, batch_size=options.rows, num_workers=0):
-        yield rows[:, :-1], rows[:, 1:]
+    width = options.max_length + 1
+    loader = TokensLoader(block_size=width)
+    writer = BinaryWriter(str(folder / "litdata"), chunk_size=width * 8192, item_loader=loader)
+    data = memory_map(folder)
+    for number, start in enumerate(range(0, len(data) // width * width, width * 64)):
+        writer[number] = torch.from_numpy(data[start : start + width * 64].astype("int32"))
+    writer.done()
+    writer.merge()
+
+
+def litdata(folder: Path, options: argparse.Namespace) -> Pairs:
+    return ((rows[:, :-1], rows[:, 1:]) for rows in litdata_loader(folder, options))
+
+
+def litdata_loader(folder: Path, options: argparse.Namespace) -> Any:
+    from litdata import StreamingDataLoader, StreamingDataset, TokensLoader
+
+    loader = TokensLoader(block_size=options.max_length + 1)
+    dataset = StreamingDataset(str(folder / "litdata"), item_loader=loader, shuffle=True, drop_last=True)
+    return StreamingDataLoader(dataset, batch_size=options.rows, num_workers=0)
+
+
+def convert_mosaic(folder: Path, options: argparse.Namespace) -> None:
+    import numpy as np
+    from streaming import MDSWriter
+
+    data, length = memory_map(folder), options.max_length
+    with MDSWriter(out=str(folder / "mds"), columns={"tokens": "ndarray:uint16"}) as writer:
+        for start in range(0, len(data) - length, length):
+            writer.write({"tokens": np.asarray(data[start : start + length + 1])})
 
 
 def mosaic(folder: Path, options: argparse.Namespace) -> Pairs:
-    import numpy as np
-    from streaming import MDSWriter, StreamingDataset
-    from torch.utils.data import DataLoader
+    return ((rows[:, :-1], rows[:, 1:]) for rows in mosaic_loader(folder, options))
 
-    length, out = options.max_length, folder / "mds"
-    if not out.exists():
-        data = memory_map(folder)
-        with MDSWriter(out=str(out), columns={"tokens": "ndarray:uint16"}) as writer:
-            for start in range(0, len(data) - length, length):
-                writer.write({"tokens": np.asarray(data[start : start + length + 1])})
-    dataset = StreamingDataset(local=str(out), shuffle=True, batch_size=options.rows)
-    loader: Any = DataLoader(dataset, options.rows, drop_last=True, collate_fn=_stack)
-    for rows in loader:
-        yield rows[:, :-1], rows[:, 1:]
+
+def mosaic_loader(folder: Path, options: argparse.Namespace) -> Any:
+    from streaming import StreamingDataLoader, StreamingDataset
+
+    dataset = StreamingDataset(local=str(folder / "mds"), shuffle=True, batch_size=options.rows)
+    return StreamingDataLoader(dataset, batch_size=options.rows, drop_last=True, collate_fn=_stack)
 
 
 def _stack(items: list[dict[str, Any]]) -> Any:
@@ -213,8 +227,8 @@ def grain(folder: Path, options: argparse.Namespace) -> Pairs:
 class NumpyWindows:
     """Windows of a memory map as one array each."""
 
-    def __init__(self, folder: Path, length: int, name: str = FILE, stride: int | None = None) -> None:
-        self.data, self.length, self.stride = memory_map(folder, name), length, stride or length
+    def __init__(self, folder: Path, length: int, stride: int | None = None) -> None:
+        self.data, self.length, self.stride = memory_map(folder), length, stride or length
 
     def __len__(self) -> int:
         return (len(self.data) - 1 - self.length) // self.stride + 1
@@ -224,34 +238,31 @@ class NumpyWindows:
         return self.data[start : start + self.length + 1].astype("int64")
 
 
-def tokbin(folder: Path, options: argparse.Namespace) -> Pairs:
-    """Random windows with replacement: it has no order of all windows."""
-    import numpy as np
-    from tokbin import Source
-
-    source, random = Source(tokbin_source(folder)), np.random.default_rng(0)
-    while True:
-        rows = source.sample_windows(options.rows, options.max_length + 1, random).astype(np.int64)
-        yield rows[:, :-1], rows[:, 1:]
-
-
-def tokbin_source(folder: Path) -> Path:
-    """The first ids in its format. It takes texts only, so the ids go in as numbers between spaces."""
+def convert_tokbin(folder: Path, options: argparse.Namespace) -> None:
+    """It takes texts only, so the first ids go in as numbers between spaces."""
     from tokbin import Dataset, WriterConfig
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
 
-    out = folder / "tokbin"
-    if not out.exists():
-        tokenizer = Tokenizer(WordLevel({str(number): number for number in range(50_257)}, unk_token="0"))
-        tokenizer.pre_tokenizer = WhitespaceSplit()
-        data = memory_map(folder)[:STORE_TOKENS]
-        texts = (
-            " ".join(map(str, data[start : start + 10_000].tolist())) for start in range(0, len(data), 10_000)
-        )
-        Dataset(out).write("ids", texts, tokenizer, config=WriterConfig(append_eos=False))
-    return out / "ids"
+    tokenizer = Tokenizer(WordLevel({str(number): number for number in range(50_257)}, unk_token="0"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    data = memory_map(folder)[:STORE_TOKENS]
+    texts = (
+        " ".join(map(str, data[start : start + 10_000].tolist())) for start in range(0, len(data), 10_000)
+    )
+    Dataset(folder / "tokbin").write("ids", texts, tokenizer, config=WriterConfig(append_eos=False))
+
+
+def tokbin(folder: Path, options: argparse.Namespace) -> Pairs:
+    """Random windows with replacement: it has no order of all windows."""
+    import numpy as np
+    from tokbin import Source
+
+    source, random = Source(folder / "tokbin" / "ids"), np.random.default_rng(0)
+    while True:
+        rows = source.sample_windows(options.rows, options.max_length + 1, random).astype(np.int64)
+        yield rows[:, :-1], rows[:, 1:]
 
 
 TORCH = ("torch", "numpy<3")
@@ -265,18 +276,37 @@ PEERS = {
     "torch DataLoader, 0 workers": Peer(open=torch_dataloader(0), batches=500),
     "torch DataLoader, 2 workers": Peer(open=torch_dataloader(2), batches=500),
     "torch DataLoader, windows as lists": Peer(open=lists, tokens=LIST_TOKENS),
-    "litdata": Peer(open=litdata, batches=500, gap=1, requirements=("litdata==0.2.61", *TORCH)),
+    "litdata": Peer(
+        open=litdata,
+        convert=convert_litdata,
+        batches=500,
+        gap=1,
+        requirements=("litdata==0.2.76", *TORCH),
+    ),
     "mosaicml-streaming": Peer(
-        open=mosaic, batches=300, requirements=("mosaicml-streaming==0.13.0", "setuptools<81", *TORCH)
+        open=mosaic,
+        convert=convert_mosaic,
+        batches=300,
+        requirements=("mosaicml-streaming==0.13.0", "setuptools<81", *TORCH),
     ),
     "grain": Peer(open=grain, batches=500, requirements=("grain==0.2.18", "numpy<3")),
     "tokbin": Peer(
         open=tokbin,
+        convert=convert_tokbin,
         tokens=STORE_TOKENS,
         with_replacement=True,
         requirements=("tokbin==0.1.0", "numpy<3"),
     ),
 }
+
+
+def convert(name: str, folder: Path, options: argparse.Namespace) -> None:
+    """Makes a contender's own format, if it has one and it is not there."""
+    made = folder / f"{name}.made"
+    write = PEERS[name].convert
+    if write is not None and not made.exists():
+        write(folder, options)
+        made.touch()
 
 
 def check(pairs: Pairs, folder: Path, options: argparse.Namespace, peer: Peer, count: int) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 from torch.utils.data import DataLoader as TorchsDataLoader
 
 import tokenmill as tm
-from reference.store_writer import _seal, write_store
+from reference.store_writer import write_sparse_store
 from tokenmill.torch import TorchLoader, WindowDataset
 
 BEYOND = 2**32
@@ -33,35 +30,6 @@ def ids(tmp_path_factory: pytest.TempPathFactory) -> Any:
             file.seek(2 * place)
             file.write(np.arange(1, 101, dtype="<u2").tobytes())
     return np.memmap(path, "<u2", "r")
-
-
-def sparse_store(out: Path, shard_tokens: int, shards: int) -> tm.TokenStore:
-    """A store of so many shards with one document each; only the last ids of the last are not 0."""
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
-    write_store(out, [([1], 0, 0)], vocab_size=1000, inputs=inputs, shard_tokens=10)
-    manifest = json.loads((out / "manifest.json").read_text())
-    del manifest["checksum"]
-    hashes = [hashlib.sha256(str(number).encode()) for number in range(shards)]
-    entry = {"num_tokens": shard_tokens, "num_documents": 1}
-    manifest["shards"] = [
-        {"name": f"shard-{number:05}", **entry, "content_hash": digest.hexdigest()}
-        for number, digest in enumerate(hashes)
-    ]
-    manifest |= {"num_tokens": shard_tokens * shards, "num_documents": shards}
-    of_all = b"tokenmill-store-1\nuint16\n" + struct.pack("<4Q", 1000, 2**64 - 1, 2**64 - 1, 4) + b"none"
-    of_all += struct.pack("<Q", shards) + b"".join(digest.digest() for digest in hashes)
-    manifest["content_hash"] = hashlib.sha256(of_all).hexdigest()
-    for shard in manifest["shards"]:
-        path = out / shard["name"]
-        with path.with_suffix(".tokens").open("wb") as file:
-            file.truncate(2 * shard_tokens)
-        path.with_suffix(".docs").write_bytes(struct.pack("<Q", shard_tokens))
-        path.with_suffix(".origin").write_bytes(bytes(16))
-    with path.with_suffix(".tokens").open("r+b") as file:
-        file.seek(-200, 2)
-        file.write(np.arange(1, 101, dtype="<u2").tobytes())
-    _seal(out / "manifest.json", manifest)
-    return tm.TokenStore.open(out)
 
 
 # --- more than 2^32
@@ -93,7 +61,8 @@ def test_batches_of_samples_beyond_32_bits(ids: Any, shuffle: Any) -> None:
 
 
 def test_a_store_beyond_32_bits_with_marks(tmp_path: Path) -> None:
-    store = sparse_store(tmp_path / "large.tm", 2**31, 3)
+    write_sparse_store(tmp_path / "large.tm", shard_tokens=2**31, shards=3)
+    store = tm.TokenStore.open(tmp_path / "large.tm")
     loader = tm.DataLoader(
         store, max_length=64, batch_size=4, shuffle=False, document_mask=True, boundary_labels="mask"
     )
@@ -129,7 +98,8 @@ print(resident("VmHWM") - before)
 
 @needs_proc
 def test_a_million_million_tokens_take_no_memory(tmp_path: Path) -> None:
-    store = sparse_store(tmp_path / "largest.tm", 10**8 + 1, 10_000)
+    write_sparse_store(tmp_path / "largest.tm", shard_tokens=10**8 + 1, shards=10_000)
+    store = tm.TokenStore.open(tmp_path / "largest.tm")
     assert store.num_tokens > 10**12
     command = [sys.executable, "-c", START, str(store.path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -84,6 +84,37 @@ def write_store(
     _seal(out / "prepare.json", plan)
 
 
+def write_sparse_store(out: Path, *, shard_tokens: int, shards: int) -> None:
+    """A store of so many shards with one document each; all ids are 0 but the last hundred, which count up.
+
+    Its files have holes and take no room. What would be hashed is not read: `verify` would say so.
+    """
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    write_store(out, [([1], 0, 0)], vocab_size=1000, inputs=inputs, shard_tokens=10)
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["checksum"]
+    hashes = [hashlib.sha256(str(number).encode()) for number in range(shards)]
+    entry = {"num_tokens": shard_tokens, "num_documents": 1}
+    manifest["shards"] = [
+        {"name": f"shard-{number:05}", **entry, "content_hash": digest.hexdigest()}
+        for number, digest in enumerate(hashes)
+    ]
+    manifest |= {"num_tokens": shard_tokens * shards, "num_documents": shards}
+    of_all = b"tokenmill-store-1\nuint16\n" + struct.pack("<4Q", 1000, 2**64 - 1, 2**64 - 1, 4) + b"none"
+    of_all += _u64(shards) + b"".join(digest.digest() for digest in hashes)
+    manifest["content_hash"] = hashlib.sha256(of_all).hexdigest()
+    for shard in manifest["shards"]:
+        tokens = out / f"{shard['name']}.tokens"
+        with tokens.open("wb") as file:
+            file.truncate(2 * shard_tokens)
+        tokens.with_suffix(".docs").write_bytes(_u64(shard_tokens))
+        tokens.with_suffix(".origin").write_bytes(bytes(16))
+    with tokens.open("r+b") as file:
+        file.seek(-200, 2)
+        file.write(struct.pack("<100H", *range(1, 101)))
+    _seal(out / "manifest.json", manifest)
+
+
 def _split(documents: Documents, shard_tokens: int) -> list[list[Any]]:
     shards: list[list[Any]] = []
     tokens = shard_tokens
