@@ -405,6 +405,22 @@ def test_sample_explains_one_place(run: Run, two: Path) -> None:
         assert result.exit_code == 2 and message in result.stderr
 
 
+def test_sample_numbers_steps_as_a_loader_that_drops_last_windows(run: Run, lorem: Path) -> None:
+    args = ["sample", lorem, "--max-length", 2, "--batch-size", 2]  # 3 windows
+    assert printed_json(run(*args, "--explain", "2,0,0", "--json"))["epoch"] == 1
+    dropped = printed_json(run(*args, "--drop-last", "--explain", "2,0,0", "--json"))
+    loader = tm.DataLoader(tm.TokenStore.open(lorem), max_length=2, batch_size=2, shuffle=False)
+    assert dropped["epoch"] == loader.explain(2, 0, 0).epoch == 2
+    assert len(printed_json(run(*args, "--drop-last", "--windows", 9, "--json"))["windows"]) == 2
+
+
+def test_sample_pads_with_the_id_it_is_given(run: Run, two: Path) -> None:
+    args = ["sample", two, "--max-length", 4, "--packing", "document", "--json", "--pad-id"]
+    last = printed_json(run(*args, 2))["windows"][-1]
+    assert last["input_ids"] == [3, 4, 2, 2] and last["labels"] == [4, -100, -100, -100]
+    assert run(*args, 2**32).exit_code == 2
+
+
 def test_sample_gives_the_ledger(run: Run, two: Path) -> None:
     args = ["sample", two, "--max-length", 4, "--packing", "best_fit", "--ledger"]
     assert (

@@ -106,6 +106,11 @@ layout_options = stacked(
         help="What becomes of tokens after the last full window. Default: drop; within documents: pad.",
     ),
     click.option(
+        "--pad-id",
+        type=click.IntRange(min=0),
+        help="What fills short rows. Default: the tokenizer's pad token, or its end-of-text token.",
+    ),
+    click.option(
         "--boundary-labels",
         type=click.Choice(["keep", "mask"]),
         default="keep",
@@ -124,6 +129,12 @@ layout_options = stacked(
         callback=parse_skip,
         metavar="FIRST:END",
         help="Samples to leave out, counted from 0. May be given several times.",
+    ),
+    click.option(
+        "--drop-last",
+        is_flag=True,
+        help="Leave out an epoch's last windows that fill no batch, as DataLoader and train do. Only with it "
+        "are steps after the first epoch numbered as theirs.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Which random order."),
 )
@@ -170,7 +181,7 @@ def command(
         raise click.UsageError("--explain and --ledger are two questions; ask one at a time")
     store = TokenStore.open(path)
     order: Shuffle = "block" if shuffle_blocks else shuffle
-    loader = DataLoader(store, drop_last=False, document_mask=True, shuffle=order, **options)
+    loader = DataLoader(store, document_mask=True, shuffle=order, **options)
     if explain is not None or ledger:
         try:
             answer: Any = loader.ledger() if explain is None else loader.explain(*explain)
