@@ -136,6 +136,21 @@ def test_a_pad_id_that_is_in_the_text_stays_a_label(store: TokenStore) -> None:
     assert sum(int((batch.labels == 1).sum()) for batch in loader(store, packing="document", pad_id=1)) == 1
 
 
+def test_sequences_padded_with_their_own_end_token(tmp_path: Path) -> None:
+    """The end of each is a label; the padding behind it, of the same id, is not."""
+    end = 50_256
+    documents = [([*ids, end], 0, 0) for ids in ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9])]
+    write_store(tmp_path / "x.tm", documents, vocab_size=50_257, inputs=INPUTS, shard_tokens=9, eos=end)
+    store = TokenStore.open(tmp_path / "x.tm")
+    [batch] = loader(store, max_length=5, packing="document", pad_id=end, shuffle=False)
+    assert batch.input_ids.tolist() == [[0, 1, 2, 3, 4], [5, 6, end, end, end], [7, 8, 9, end, end]]
+    assert batch.labels.tolist() == [
+        [1, 2, 3, 4, end],
+        [6, end, -100, -100, -100],
+        [8, 9, end, -100, -100],
+    ]
+
+
 def test_large_batches_are_the_same_for_any_number_of_threads() -> None:
     code = (
         "import hashlib, pathlib, sys, tempfile; sys.path.insert(0, 'tests'); import test_packing as t\n"

@@ -80,7 +80,9 @@ def test_a_store_survives_pickling(store: TokenStore):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[:], store[:])
 
 
-@pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, "uint16"), (65_537, "uint32")])
+@pytest.mark.parametrize(
+    ("vocab_size", "dtype"), [(65_535, "uint16"), (65_536, "uint16"), (65_537, "uint32")]
+)
 def test_the_vocabulary_decides_the_dtype(tmp_path: Path, vocab_size: int, dtype: str):
     store = make(tmp_path / "s", [([vocab_size - 1], 0, 0)], vocab_size=vocab_size)
     assert store.dtype == store[:].dtype == np.dtype(dtype)
