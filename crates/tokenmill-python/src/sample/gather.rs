@@ -12,7 +12,7 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use tokenmill::gather::{self as core, Columns, Id, Rows, Segments, Sequences, Source, Style};
-use tokenmill::sample::{Documents, Window};
+use tokenmill::sample::{self, Documents, Window};
 use tokenmill::tokens::Tokens;
 
 /// Tokens to sample from, borrowed: nothing is copied, so a `numpy.memmap` is read page by page.
@@ -126,8 +126,8 @@ pub fn gather<'py>(
     let segments = data.segments()?;
     let width = plan.layout.max_length() + 1;
     match &mut Out::borrow(out)? {
-        Out::I64(out) => gather_into(py, &segments, &windows, width, rows(out, numbers.len(), width)?)?,
-        Out::I32(out) => gather_into(py, &segments, &windows, width, rows(out, numbers.len(), width)?)?,
+        Out::I64(out) => gather_into(py, &segments, plan, &windows, rows(out, numbers.len(), width)?)?,
+        Out::I32(out) => gather_into(py, &segments, plan, &windows, rows(out, numbers.len(), width)?)?,
     }
     Ok(numbers.into_pyarray(py))
 }
@@ -135,11 +135,12 @@ pub fn gather<'py>(
 fn gather_into<T: Id>(
     py: Python<'_>,
     segments: &Segments<'_>,
+    plan: &sample::Plan,
     windows: &[Window],
-    width: u64,
     out: &mut [T],
 ) -> Result<(), CoreError> {
-    Ok(py.detach(|| core::gather(segments, windows, width - 1, out))?)
+    let (max_length, stretch) = (plan.layout.max_length(), plan.shuffle.stretch());
+    Ok(py.detach(|| core::gather(segments, windows, max_length, stretch, out))?)
 }
 
 /// What the batch is made of: where the sequences begin, and the longest.
@@ -170,8 +171,10 @@ pub fn gather_columns<'py>(
     let rows_of = rows_of(&plans, chosen.as_ref().map(contiguous).transpose()?, contiguous(&windows)?)?;
     let data = sources.iter().map(|(data, _)| Data::borrow(data)).collect::<PyResult<Vec<_>>>()?;
     let sources = data.iter().map(|data| data.source(documents)).collect::<PyResult<Vec<_>>>()?;
+    // The plans differ in their source alone.
     let max_length = plans.first().map_or(0, |plan| plan.0.layout.max_length());
-    let style = Style { max_length, pad_id, mask_boundaries };
+    let stretch = plans.first().map_or(1, |plan| plan.0.shuffle.stretch());
+    let style = Style { max_length, pad_id, mask_boundaries, stretch };
     let mut document_ids = document_ids.map(|ids| ids.try_readwrite()).transpose()?;
     let document_ids = document_ids.as_mut().map(|ids| rows(ids, rows_of.rows.len(), max_length)).transpose()?;
     let mut position_ids = position_ids.map(Out::borrow).transpose()?;

@@ -55,6 +55,8 @@ pub struct Style {
     pub pad_id: Option<i64>,
     /// Whether a label that is the first token of another document becomes [`IGNORED`].
     pub mask_boundaries: bool,
+    /// From a disk, whole stretches of so many tokens are read; 1: the windows.
+    pub stretch: u64,
 }
 
 /// Lengths of what attends to itself only, for attention of variable lengths: the documents of each row, and its padding.
@@ -96,10 +98,9 @@ pub fn gather_columns<T: Id>(
         Ok(())
     };
     let ask = || {
-        for (source, windows) in &rows.rows {
-            for window in &rows.windows[windows.clone()] {
-                sources[*source].segments.ask(window.start, window.valid.saturating_add(1));
-            }
+        for (number, source) in sources.iter().enumerate() {
+            let of_source = rows.rows.iter().filter(|(of, _)| *of == number);
+            source.segments.ask(of_source.flat_map(|(_, windows)| &rows.windows[windows.clone()]), style.stretch);
         }
     };
     paced(2 * columns.input_ids.len(), ask, || {
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::tokens::Tokens;
 
-    const STYLE: Style = Style { max_length: 4, pad_id: Some(99), mask_boundaries: true };
+    const STYLE: Style = Style { max_length: 4, pad_id: Some(99), mask_boundaries: true, stretch: 1 };
 
     /// Rows of one window each, and their four columns.
     fn columns(

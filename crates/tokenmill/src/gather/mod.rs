@@ -158,12 +158,18 @@ fn narrow<S: Copy + Into<i64>>(ids: &[S], out: &mut [i32]) -> std::result::Resul
 }
 
 /// Fills `out`, row after row of `max_length + 1` ids: a window's inputs and its last target. Large batches are shared
-/// among the threads of [`threads::pool`].
+/// among the threads of [`threads::pool`]. From a disk whole stretches of so many tokens are read, or with 1 the windows.
 ///
 /// # Errors
 /// `out` has another size than `windows.len()` rows; a window has fewer than `max_length` targets, or is not in the data;
 /// an id does not fit `T`.
-pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u64, out: &mut [T]) -> Result<()> {
+pub fn gather<T: Id>(
+    segments: &Segments<'_>,
+    windows: &[Window],
+    max_length: u64,
+    stretch: u64,
+    out: &mut [T],
+) -> Result<()> {
     let width = max_length.checked_add(1).and_then(|width| usize::try_from(width).ok());
     let size = width.and_then(|width| width.checked_mul(windows.len()));
     let (Some(width), true) = (width, size == Some(out.len())) else {
@@ -182,20 +188,23 @@ pub fn gather<T: Id>(segments: &Segments<'_>, windows: &[Window], max_length: u6
         }
         segments.copy(window.start, row)
     };
-    let ask = || windows.iter().for_each(|window| segments.ask(window.start, window.valid.saturating_add(1)));
-    readahead::paced(out.len(), ask, || {
-        windows.iter().take(AHEAD).for_each(|window| segments.prefetch(window));
-        if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
-            let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
-            let numbered = windows.par_iter().enumerate();
-            let rows = out.par_chunks_exact_mut(width).zip(numbered).with_min_len(rows_per_job);
-            if threads::pool()?.install(|| rows.try_for_each(fill)).is_ok() {
-                return Ok(());
+    readahead::paced(
+        out.len(),
+        || segments.ask(windows.iter(), stretch),
+        || {
+            windows.iter().take(AHEAD).for_each(|window| segments.prefetch(window));
+            if size_of_val(out) >= PARALLEL_BYTES && windows.len() > 1 {
+                let rows_per_job = (JOB_BYTES / (width * size_of::<T>())).max(1);
+                let numbered = windows.par_iter().enumerate();
+                let rows = out.par_chunks_exact_mut(width).zip(numbered).with_min_len(rows_per_job);
+                if threads::pool()?.install(|| rows.try_for_each(fill)).is_ok() {
+                    return Ok(());
+                }
+                // Some row failed, which one depends on the threads: go on to report the first.
             }
-            // Some row failed, which one depends on the threads: go on to report the first.
-        }
-        out.chunks_exact_mut(width).zip(windows.iter().enumerate()).try_for_each(fill)
-    })
+            out.chunks_exact_mut(width).zip(windows.iter().enumerate()).try_for_each(fill)
+        },
+    )
 }
 
 #[cfg(test)]
@@ -226,10 +235,10 @@ mod tests {
             let expected: Vec<i64> =
                 (0..11 - i64::try_from(length).unwrap()).flat_map(|s| s..=s + i64::try_from(length).unwrap()).collect();
             let mut wide = vec![-7i64; expected.len()];
-            gather(&segments, &windows, length, &mut wide).unwrap();
+            gather(&segments, &windows, length, 1, &mut wide).unwrap();
             assert_eq!(wide, expected);
             let mut narrow = vec![-7i32; expected.len()];
-            gather(&segments, &windows, length, &mut narrow).unwrap();
+            gather(&segments, &windows, length, 1, &mut narrow).unwrap();
             assert!(narrow.iter().map(|&id| i64::from(id)).eq(expected));
         }
     }
@@ -242,7 +251,7 @@ mod tests {
         let windows = all_windows(60_000, 255, 60, Tail::Drop);
         let mut together = vec![0i64; windows.len() * 256];
         assert!(size_of_val(&together[..]) >= PARALLEL_BYTES);
-        gather(&segments, &windows, 255, &mut together).unwrap();
+        gather(&segments, &windows, 255, 1, &mut together).unwrap();
         for (row, window) in together.chunks(256).zip(&windows) {
             let first = i64::try_from(window.start).unwrap();
             assert!(row.iter().copied().eq(first..first + 256));
@@ -255,10 +264,10 @@ mod tests {
         let window = [Window { start: 0, valid: 1 }];
         for (tokens, id) in [(Tokens::I64(&wide), "2147483648"), (Tokens::U32(&unsigned), "4294967295")] {
             let segments = Segments::new(vec![tokens]).unwrap();
-            let error = gather(&segments, &window, 1, &mut [0i32; 2]).unwrap_err().to_string();
+            let error = gather(&segments, &window, 1, 1, &mut [0i32; 2]).unwrap_err().to_string();
             assert!(error.contains(id) && error.contains("int32"), "{error}");
             let mut out = [0i64; 2];
-            gather(&segments, &window, 1, &mut out).unwrap();
+            gather(&segments, &window, 1, 1, &mut out).unwrap();
             assert_eq!(out[1].to_string(), id);
         }
     }
@@ -268,14 +277,14 @@ mod tests {
         let ids = [1u16, 2, 3];
         let segments = Segments::new(vec![Tokens::U16(&ids)]).unwrap();
         for (start, valid) in [(2, 2), (3, 2), (u64::MAX, 2), (0, u64::MAX), (0, 1)] {
-            let result = gather(&segments, &[Window { start, valid }], 2, &mut [0i64; 3]);
+            let result = gather(&segments, &[Window { start, valid }], 2, 1, &mut [0i64; 3]);
             assert!(result.is_err(), "{start} {valid}");
         }
         let window = [Window { start: 0, valid: 2 }];
-        assert!(gather(&segments, &window, 2, &mut [0i64; 4]).is_err());
-        assert!(gather(&segments, &window, u64::MAX, &mut [0i64; 4]).is_err());
+        assert!(gather(&segments, &window, 2, 1, &mut [0i64; 4]).is_err());
+        assert!(gather(&segments, &window, u64::MAX, 1, &mut [0i64; 4]).is_err());
         let none = Segments::new(Vec::new()).unwrap();
-        assert!(gather(&none, &window, 2, &mut [0i64; 3]).is_err());
-        assert!(gather(&none, &[], 2, &mut [0i64; 0]).is_ok());
+        assert!(gather(&none, &window, 2, 1, &mut [0i64; 3]).is_err());
+        assert!(gather(&none, &[], 2, 1, &mut [0i64; 0]).is_ok());
     }
 }

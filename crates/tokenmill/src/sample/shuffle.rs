@@ -21,6 +21,13 @@ pub enum Shuffle {
     Block,
 }
 
+impl Shuffle {
+    /// How many tokens, counted from the first of all, are read together, as all of them are wanted soon: 1 where they are not.
+    pub fn stretch(self) -> u64 {
+        if self == Shuffle::Block { BLOCK_TOKENS } else { 1 }
+    }
+}
+
 impl FromStr for Shuffle {
     type Err = Error;
 
