@@ -17,11 +17,11 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-long test-gpu tuples fuzz lint format bench bench-encode bench-train bench-gpu \
+.PHONY: help demo demo-train test test-long test-5gb test-gpu tuples fuzz lint format bench bench-encode bench-train bench-gpu \
 	bench-sample golden docs build clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/extension  ## the whole way from text to batches, in about a minute
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,9 @@ test-long: $(STAMPS)/dev $(STAMPS)/extension  ## only the tests that take minute
 # Files that pytest does not find by itself: `make test` never skips one.
 test-gpu: $(STAMPS)/dev $(STAMPS)/extension  ## what only a GPU can show; fails where there is none
 	$(BIN)/python -m pytest tests/gpu/cuda_*.py
+
+test-5gb: $(STAMPS)/dev $(STAMPS)/extension  ## a document of 5 GB in one line, in bounded memory; ARGS="--folder DIR" for where 6 GB fit
+	$(BIN)/python tests/long_document.py $(ARGS)
 
 tuples:  ## the splitters on every string of six representative characters; half an hour
 	$(CARGO) test --locked --release -p tokenmill --test split_oracle -- --ignored six

@@ -49,7 +49,7 @@ class PreparationEstimate:
         leaves nothing to compare. It knows nothing of what is different behind the beginnings of files.
     store_bytes: the size of the store.
     seconds: how long it will take on this machine, about.
-    memory_bytes: how much memory it will take at most, if no single document is larger than some megabytes.
+    memory_bytes: how much memory it will take at most, whatever the size of a document.
     """
 
     sampled_bytes: int

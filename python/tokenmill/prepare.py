@@ -45,6 +45,12 @@ def prepare(
     (UTF-8 bytes of those in the store), ``rejected``, ``duplicates``, ``special_text`` (how often they spell
     a special token).
 
+    Documents may have any size: from 16 MiB on, those of files and standard input are read and encoded in
+    parts, and their ids wait in a temporary file in ``out.partial`` until the document is known to be whole.
+    Memory grows only with a piece of text that the tokenizer cannot cut: a word, or white space without end.
+    More than 1 GiB of that is an error, as is a document of that size where the tokenizer's pattern is a
+    regular expression of its own.
+
     The store's bytes depend on the input alone, not on the number of threads. It appears at ``out`` when it
     is whole. After an error or Ctrl-C, and after ``kill -9`` or a power cut, nothing is there; shards that
     were finished by then are in ``out.partial``, and ``resume=True`` goes on to the same bytes.
@@ -69,8 +75,9 @@ def prepare(
             Damaged compressed data, a row that is null, and text that the tokenizer has no token for are
             always errors.
         quarantine: that file: a line of JSON for each record, with ``input``, ``line``, ``byte``, ``reason``,
-            and ``record`` (``record_hex`` where it is not UTF-8). It appears when the store does, and
-            replaces what is there.
+            and ``record`` (``record_hex`` where it is not UTF-8; of 16 MiB and more only ``record_at``, its
+            first byte in the uncompressed input and the one behind its last). It appears when the store
+            does, and replaces what is there.
         shard_tokens: a new shard begins at the first document after this many tokens.
         workers: threads that encode; by default as many as ``TOKENMILL_NUM_THREADS`` says, or one a
             processor. Reading, hashing and writing have a thread each besides.

@@ -141,3 +141,54 @@ impl Matcher {
         found.take_while(|found| found.start() < until).last().map(|found| found.end())
     }
 }
+
+/// Counts special tokens in a text that arrives in chunks, as [`Matcher::cut`] finds them in the whole.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    matcher: Matcher,
+    /// The end of the text so far, in which a token may have begun,
+    text: String,
+    /// and where it begins.
+    start: u64,
+    count: u64,
+    first: Option<(String, u64)>,
+}
+
+impl Counter {
+    pub(crate) fn new(matcher: Matcher) -> Counter {
+        Counter { matcher, text: String::new(), start: 0, count: 0, first: None }
+    }
+
+    /// Takes the next chunk.
+    pub(crate) fn push(&mut self, chunk: &str) {
+        if self.matcher.longest() > 0 {
+            self.text.push_str(chunk);
+            // A token that begins before this lies in the text to its end, and so does any longer one in its place.
+            self.count((self.text.len() + 1).saturating_sub(self.matcher.longest()));
+        }
+    }
+
+    /// The text is at its end: how many tokens, the first, and where it is.
+    pub(crate) fn finish(&mut self) -> (u64, Option<(String, u64)>) {
+        self.count(self.text.len());
+        (self.count, self.first.take())
+    }
+
+    /// Counts the tokens that begin before `open`.
+    fn count(&mut self, open: usize) {
+        let mut done = 0;
+        for found in self.matcher.automaton.iter().flat_map(|automaton| automaton.find_iter(&self.text)) {
+            if found.start() >= open {
+                break;
+            }
+            let at = || (self.text[found.range()].to_string(), self.start + found.start() as u64);
+            self.first.get_or_insert_with(at);
+            self.count += 1;
+            done = found.end();
+        }
+        // A token may begin at a byte, not within a character.
+        let done = crate::split::floor(&self.text, done.max(open));
+        self.text.drain(..done);
+        self.start += done as u64;
+    }
+}

@@ -78,6 +78,10 @@ impl BlockSource for Keeping {
     fn skip_inputs(&mut self) {
         self.source.skip_inputs();
     }
+
+    fn in_parts(&mut self) {
+        self.source.in_parts();
+    }
 }
 
 fn used() -> PyErr {

@@ -65,7 +65,7 @@ fn skip(mut reader: &mut dyn Read, position: u64, path: &Path, monitor: &dyn Mon
 /// The block without what follows its first record.
 fn first_record(mut block: Block) -> Block {
     let end = match &block.layout {
-        Layout::Whole | Layout::Texts(_) => None,
+        Layout::Whole | Layout::Texts(_) | Layout::Part(_) => None,
         Layout::JsonLines(_) => memchr::memchr(b'\n', &block.bytes).map(|at| at + 1),
         Layout::Separated(separator) => {
             memchr::memmem::find(&block.bytes, separator.as_bytes()).map(|at| at + separator.len())

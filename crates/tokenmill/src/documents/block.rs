@@ -1,6 +1,7 @@
 //! A block of raw input and what it parses to.
 
 use super::json_lines;
+use super::long::Part;
 use crate::error::{Error, Place, Result};
 use std::fmt;
 use std::ops::Range;
@@ -17,6 +18,8 @@ pub enum Layout {
     JsonLines(Arc<[String]>),
     /// Texts back to back; each entry is the end of one. They come from iterables and Arrow columns.
     Texts(Vec<usize>),
+    /// The text of a part of a long document, as one of the above has it: see [`super::BlockSource::in_parts`].
+    Part(Box<Part>),
 }
 
 /// In words, for a person who has to see what differs.
@@ -27,6 +30,7 @@ impl fmt::Display for Layout {
             Layout::Separated(separator) => write!(f, "text, separated by {separator:?}"),
             Layout::JsonLines(path) => write!(f, "JSON Lines, text in {:?}", path.join(".")),
             Layout::Texts(_) => f.write_str("texts"),
+            Layout::Part(_) => f.write_str("a part of a document"),
         }
     }
 }
@@ -42,7 +46,8 @@ pub struct Block {
     pub layout: Layout,
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Offset of `bytes` in the (uncompressed) input; for `Layout::Texts` the row number of the first text.
+    /// Offset of `bytes` in the (uncompressed) input; for `Layout::Texts` the row number of the first text, for `Layout::Part`
+    /// the offset of the whole record.
     pub start: u64,
     /// 1-based number of the first line, for messages.
     pub first_line: u64,
@@ -137,7 +142,7 @@ impl Block {
                         Ok(text) => {
                             json_lines::parse(text, path, position, &mut documents).or_else(|(column, reason)| {
                                 let place = self.place(Some(number), position + column as u64);
-                                reject(Rejected { place, reason, record: line.to_vec() })
+                                reject(Rejected { place, reason, record: Record::Bytes(line.to_vec()) })
                             })?
                         }
                         Err(_) => reject(not_utf8(&self.name, number, position, line))?,
@@ -149,6 +154,7 @@ impl Block {
                 let ends = std::mem::take(ends);
                 return self.into_rows(ends);
             }
+            Layout::Part(_) => return Err(Error::value("a part of a document cannot be read alone")),
         }
         Ok(documents)
     }
@@ -188,8 +194,17 @@ pub struct Rejected {
     pub place: Place,
     /// What is wrong with it, and what to do about it.
     pub reason: String,
+    /// The record itself.
+    pub record: Record,
+}
+
+/// A rejected record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
     /// Its bytes.
-    pub record: Vec<u8>,
+    Bytes(Vec<u8>),
+    /// Where its bytes are in the uncompressed input: there were too many to be kept.
+    At(Range<u64>),
 }
 
 impl Rejected {
@@ -203,10 +218,15 @@ impl Rejected {
 fn not_utf8(name: &str, first_line: u64, start: u64, record: &[u8]) -> Rejected {
     let offset = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
     let line = first_line + newlines(&record[..offset]);
+    not_utf8_at(name, line, start + offset as u64, Record::Bytes(record.into()))
+}
+
+/// The same, where line and byte are known.
+pub(super) fn not_utf8_at(name: &str, line: u64, byte: u64, record: Record) -> Rejected {
     Rejected {
-        place: Place { input: name.into(), line: Some(line), byte: Some(start + offset as u64) },
+        place: Place { input: name.into(), line: Some(line), byte: Some(byte) },
         reason: "the text is not valid UTF-8; convert the file, for example with iconv".into(),
-        record: record.into(),
+        record,
     }
 }
 

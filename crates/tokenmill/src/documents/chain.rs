@@ -25,6 +25,7 @@ pub struct Chain {
     bytes_before: u64,
     records: Vec<InputRecord>,
     skip: bool,
+    in_parts: bool,
 }
 
 impl Chain {
@@ -39,6 +40,7 @@ impl Chain {
             bytes_before: 0,
             records: Vec::new(),
             skip: false,
+            in_parts: false,
         }
     }
 }
@@ -76,6 +78,9 @@ impl BlockSource for Chain {
                 let mut opened = (link.open)()?;
                 if self.skip {
                     opened.skip_inputs();
+                }
+                if self.in_parts {
+                    opened.in_parts();
                 }
                 self.current = Some(opened);
                 continue;
@@ -116,5 +121,9 @@ impl BlockSource for Chain {
 
     fn skip_inputs(&mut self) {
         self.skip = true;
+    }
+
+    fn in_parts(&mut self) {
+        self.in_parts = true;
     }
 }

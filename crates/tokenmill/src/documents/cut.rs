@@ -21,12 +21,33 @@ pub(super) struct Cutter {
     line: u64,
     started: bool,
     ended: bool,
+    /// A record from this many bytes on is not held, where there is such a number.
+    long_bytes: Option<usize>,
+    /// Whether `buffer` begins in such a record.
+    in_long: bool,
 }
 
 impl Cutter {
     /// A cutter for one input; `block_bytes` is the size of a block whose records are shorter than that.
     pub(super) fn new(input: u32, name: Arc<str>, layout: Layout, block_bytes: usize) -> Cutter {
-        Cutter { input, name, layout, block_bytes, buffer: Vec::new(), start: 0, line: 1, started: false, ended: false }
+        Cutter {
+            input,
+            name,
+            layout,
+            block_bytes,
+            buffer: Vec::new(),
+            start: 0,
+            line: 1,
+            started: false,
+            ended: false,
+            long_bytes: None,
+            in_long: false,
+        }
+    }
+
+    /// The same, but records of so many bytes and more are not to become blocks.
+    pub(super) fn with_long(self, long_bytes: Option<usize>) -> Cutter {
+        Cutter { long_bytes, ..self }
     }
 
     /// The same, for a reader that begins at byte `start` of the input.
@@ -39,8 +60,8 @@ impl Cutter {
         self.start + self.buffer.len() as u64
     }
 
-    /// The next block, `None` at the end. A record longer than a block becomes one block of its own:
-    /// memory is bounded by the longest record.
+    /// The next block, `None` at the end or [in a long record](Cutter::in_long). Any other record longer than a block becomes
+    /// one block of its own: memory is bounded by the longest.
     pub(super) fn next(&mut self, reader: &mut dyn Read) -> io::Result<Option<Block>> {
         let first = !self.started;
         if first {
@@ -59,6 +80,10 @@ impl Cutter {
                 && !self.ended
             {
                 return Ok(Some(self.cut(end)));
+            }
+            if self.long_bytes.is_some_and(|bytes| self.buffer.len() >= bytes) && !self.ended {
+                self.in_long = true;
+                return Ok(None);
             }
             target = target.saturating_mul(2);
         }
@@ -84,12 +109,52 @@ impl Cutter {
     }
 
     fn cut(&mut self, end: usize) -> Block {
+        let block = self.block();
+        Block { bytes: self.take(end), ..block }
+    }
+
+    /// A block without bytes, from here on.
+    pub(super) fn block(&self) -> Block {
+        let (name, layout) = (Arc::clone(&self.name), self.layout.clone());
+        Block { input: self.input, name, layout, bytes: Vec::new(), start: self.start, first_line: self.line }
+    }
+
+    fn take(&mut self, end: usize) -> Vec<u8> {
         let rest = self.buffer.split_off(end);
         let bytes = std::mem::replace(&mut self.buffer, rest);
-        let (start, first_line) = (self.start, self.line);
         self.start += bytes.len() as u64;
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        Block { input: self.input, name: Arc::clone(&self.name), layout: self.layout.clone(), bytes, start, first_line }
+        bytes
+    }
+
+    /// Whether a long record comes next, to be read by [`Cutter::portion`].
+    pub(super) fn in_long(&self) -> bool {
+        self.in_long
+    }
+
+    /// Bytes of a long record without what ends it; `None` at its end.
+    pub(super) fn portion(&mut self, reader: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
+        while self.in_long {
+            let (ending, kept) = match &self.layout {
+                Layout::JsonLines(_) => (memchr::memchr(b'\n', &self.buffer).map(|at| (at, 1)), 0),
+                Layout::Separated(separator) => {
+                    let at = memchr::memmem::find(&self.buffer, separator.as_bytes());
+                    (at.map(|at| (at, separator.len())), separator.len().saturating_sub(1))
+                }
+                Layout::Whole | Layout::Texts(_) | Layout::Part(_) => (None, 0),
+            };
+            self.in_long = ending.is_none() && !self.ended;
+            // The buffer may end inside a separator.
+            let kept = if self.in_long { kept } else { 0 };
+            let (end, length) = ending.unwrap_or((self.buffer.len().saturating_sub(kept), 0));
+            if end > 0 || !self.in_long {
+                let bytes = self.take(end);
+                self.take(length);
+                return Ok(Some(bytes));
+            }
+            self.fill(reader, self.buffer.len() + self.block_bytes.max(1))?;
+        }
+        Ok(None)
     }
 }
 
@@ -103,7 +168,7 @@ struct Scan {
 impl Scan {
     fn last_end(&mut self, layout: &Layout, buffer: &[u8]) -> Option<usize> {
         match layout {
-            Layout::Whole | Layout::Texts(_) => {}
+            Layout::Whole | Layout::Texts(_) | Layout::Part(_) => {}
             Layout::JsonLines(_) => {
                 if let Some(at) = memchr::memrchr(b'\n', &buffer[self.scanned..]) {
                     self.end = Some(self.scanned + at + 1);

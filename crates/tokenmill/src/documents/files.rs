@@ -2,6 +2,7 @@
 
 use super::compressed::{Compression, Hashed};
 use super::cut::Cutter;
+use super::long;
 use super::queue::Queue;
 use super::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
@@ -18,6 +19,9 @@ pub const STDIN: &str = "-";
 
 /// Enough for a parser to run at full speed on one block, small enough that a handful lie in cache and memory.
 const BLOCK_BYTES: usize = 1 << 20;
+
+/// From so many bytes on a document comes in parts where that will do: less than what is under way at once of others.
+const LONG_BYTES: usize = 16 << 20;
 
 /// How far the reading thread runs ahead: the group that the consumer takes next is ready when it asks.
 const AHEAD_BYTES: usize = 16 << 20;
@@ -100,15 +104,24 @@ fn lower_name(path: &Path) -> String {
 /// Files, read one after the other.
 pub struct FileSource {
     inputs: Arc<[Input]>,
-    block_bytes: usize,
-    /// Whether files are hashed and recorded.
-    hash: bool,
+    reading: Reading,
     /// `None` until the first block is asked for.
     queue: Option<Arc<Queue<Message>>>,
     finished: bool,
     total: Option<u64>,
     read: u64,
     records: Vec<InputRecord>,
+}
+
+/// How the thread reads.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    block_bytes: usize,
+    /// Documents of this many bytes and more come in parts, if that is wanted.
+    long_bytes: usize,
+    in_parts: bool,
+    /// Whether files are hashed and recorded.
+    hash: bool,
 }
 
 /// One file, checked.
@@ -144,6 +157,13 @@ impl FileSource {
         Self::with_block_bytes(paths, &options, BLOCK_BYTES)
     }
 
+    /// For tests: the same, with long documents of any size.
+    #[cfg(test)]
+    pub(crate) fn with_long_bytes(mut self, long_bytes: usize) -> FileSource {
+        self.reading.long_bytes = long_bytes;
+        self
+    }
+
     /// The same, its files called otherwise, in their order: as where they were fetched from.
     #[must_use]
     pub fn called(mut self, names: &[String]) -> FileSource {
@@ -156,7 +176,7 @@ impl FileSource {
     }
 
     /// `new`, with blocks of any size.
-    pub(super) fn with_block_bytes(paths: &[PathBuf], options: &FileOptions, block_bytes: usize) -> Result<FileSource> {
+    pub(crate) fn with_block_bytes(paths: &[PathBuf], options: &FileOptions, block_bytes: usize) -> Result<FileSource> {
         let mut total = Some(0u64);
         let mut inputs = Vec::with_capacity(paths.len());
         for path in paths {
@@ -172,8 +192,7 @@ impl FileSource {
         }
         Ok(FileSource {
             inputs: inputs.into(),
-            block_bytes,
-            hash: true,
+            reading: Reading { block_bytes, long_bytes: LONG_BYTES, in_parts: false, hash: true },
             queue: None,
             finished: false,
             total,
@@ -189,10 +208,10 @@ impl FileSource {
         }
         let queue = Arc::new(Queue::new(AHEAD_BYTES));
         let (inputs, sender) = (Arc::clone(&self.inputs), Arc::clone(&queue));
-        let (block_bytes, hash) = (self.block_bytes, self.hash);
+        let reading = self.reading;
         std::thread::Builder::new()
             .name("tokenmill-reader".into())
-            .spawn(move || read_ahead(&inputs, &sender, block_bytes, hash))
+            .spawn(move || read_ahead(&inputs, &sender, reading))
             .map_err(|error| Error::value(format!("cannot start the thread that reads files: {error}")))?;
         Ok(Arc::clone(self.queue.insert(queue)))
     }
@@ -268,7 +287,11 @@ impl BlockSource for FileSource {
     }
 
     fn skip_inputs(&mut self) {
-        self.hash = false;
+        self.reading.hash = false;
+    }
+
+    fn in_parts(&mut self) {
+        self.reading.in_parts = true;
     }
 }
 
@@ -282,7 +305,7 @@ impl Drop for FileSource {
 }
 
 /// The body of the reading thread.
-fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize, hash: bool) {
+fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading) {
     /// Wakes the consumer even if this thread panics.
     struct CloseAtEnd<'a>(&'a Queue<Message>);
     impl Drop for CloseAtEnd<'_> {
@@ -293,7 +316,7 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize, hash
     let _close = CloseAtEnd(queue);
     let read = Cell::new(0);
     for input in inputs {
-        match read_input(input, &read, queue, block_bytes, hash) {
+        match read_input(input, &read, queue, reading) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -306,24 +329,29 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, block_bytes: usize, hash
 }
 
 /// Reads one file into the queue; `false` when nobody wants more.
-fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, block_bytes: usize, hash: bool) -> Result<bool> {
+fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, reading: Reading) -> Result<bool> {
     let before = read.get();
     let path = input.path.as_deref();
-    let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes);
+    let Reading { block_bytes, long_bytes, in_parts, hash } = reading;
+    let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes)
+        .with_long(in_parts.then_some(long_bytes));
     let failed = |error, cutter: &Cutter| input.failed(error, read.get() - before, cutter.reached());
 
     let mut raw = Hashed::open(path, hash, read).map_err(|error| failed(error, &cutter))?;
     let mut bytes = input.compression.decode(&mut raw).map_err(|error| failed(error, &cutter))?;
+    let mut push = |block: Block| {
+        let weight = block.bytes.len() + MESSAGE_BYTES;
+        queue.push(Message::Block(block, read.get()), weight)
+    };
     loop {
-        match cutter.next(&mut bytes) {
-            Ok(Some(block)) => {
-                let weight = block.bytes.len() + MESSAGE_BYTES;
-                if !queue.push(Message::Block(block, read.get()), weight) {
-                    return Ok(false);
-                }
-            }
+        let wanted = match cutter.next(&mut bytes) {
+            Ok(Some(block)) => Ok(push(block)),
+            Ok(None) if cutter.in_long() => long::read(&mut cutter, &mut bytes, block_bytes, &mut push),
             Ok(None) => break,
-            Err(error) => return Err(failed(error, &cutter)),
+            Err(error) => Err(error),
+        };
+        if !wanted.map_err(|error| failed(error, &cutter))? {
+            return Ok(false);
         }
     }
     drop(bytes);

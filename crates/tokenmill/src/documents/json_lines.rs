@@ -2,11 +2,40 @@
 //!
 //! Only the text is built. All other fields are checked to be JSON and skipped, so a record with a large
 //! metadata object costs one pass over its bytes. Of a key that occurs twice the last value counts, as in
-//! Python's `json` and JavaScript.
+//! Python's `json` and JavaScript. Records too long for memory are read by the same visitor (`long_json`).
 
 use super::Documents;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+use std::io::Read;
+
+/// Where the text of a record goes.
+pub(super) trait Target {
+    /// The text so far was that of a key that has come again.
+    fn clear(&mut self);
+    /// Adds to the text.
+    fn push(&mut self, text: &str);
+    /// A value is read next: the text, if it is `wanted` and a string.
+    fn value(&mut self, wanted: bool);
+}
+
+/// The end of a string, from `start` on.
+struct Appended<'a> {
+    out: &'a mut String,
+    start: usize,
+}
+
+impl Target for Appended<'_> {
+    fn clear(&mut self) {
+        self.out.truncate(self.start);
+    }
+
+    fn push(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    fn value(&mut self, _wanted: bool) {}
+}
 
 /// Reads one line; one of nothing but blanks holds no record. An error is the byte in the line and the reason.
 pub(super) fn parse(
@@ -31,11 +60,27 @@ pub(super) fn parse(
 /// Appends the text of one record to `out`; an error is the byte in the line and the reason.
 fn read_record(line: &str, path: &[String], out: &mut String) -> Result<(), (usize, String)> {
     let mut json = serde_json::Deserializer::from_str(line.trim_end_matches(['\r', '\n']));
-    let found = Field { path, depth: 0, out }.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
-    match found {
+    let mut target = Appended { start: out.len(), out };
+    let found = Field { path, depth: 0, target: &mut target }.deserialize(&mut json);
+    match found.and_then(|found| json.end().map(|()| found)) {
         Ok(Found::Text) => Ok(()),
-        Ok(other) => Err((0, explain(&other, line, path))),
+        Ok(other) => Err((0, explain(&other, path, |owner| keys(line, owner)))),
         Err(error) => Err((error.column().saturating_sub(1), explain_syntax(&error))),
+    }
+}
+
+/// Reads the text of one record into `target`. An error is the column in what was read, where a byte is wrong, and the reason.
+pub(super) fn read_long(
+    record: impl Read,
+    target: &mut impl Target,
+    path: &[String],
+) -> Result<(), (Option<usize>, String)> {
+    let mut json = serde_json::Deserializer::from_reader(record);
+    let found = Field { path, depth: 0, target }.deserialize(&mut json);
+    match found.and_then(|found| json.end().map(|()| found)) {
+        Ok(Found::Text) => Ok(()),
+        Ok(other) => Err((None, explain(&other, path, |_| "other fields".into()))),
+        Err(error) => Err((Some(error.column()), explain_syntax(&error))),
     }
 }
 
@@ -53,27 +98,28 @@ enum Found {
     },
 }
 
-/// Reads the value `depth` keys down the path; text goes to `out`.
-struct Field<'a> {
+/// Reads the value `depth` keys down the path.
+struct Field<'a, T> {
     path: &'a [String],
     depth: usize,
-    out: &'a mut String,
+    target: &'a mut T,
 }
 
-impl Field<'_> {
+impl<T> Field<'_, T> {
     fn other<E>(self, kind: &'static str) -> Result<Found, E> {
         Ok(Found::Other { depth: self.depth, kind })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Field<'_> {
+impl<'de, T: Target> DeserializeSeed<'de> for Field<'_, T> {
     type Value = Found;
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Found, D::Error> {
+        self.target.value(self.depth == self.path.len());
         json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Field<'_> {
+impl<'de, T: Target> Visitor<'de> for Field<'_, T> {
     type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +130,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         if self.depth < self.path.len() {
             return self.other("a string");
         }
-        self.out.push_str(text);
+        self.target.push(text);
         Ok(Found::Text)
     }
 
@@ -93,14 +139,13 @@ impl<'de> Visitor<'de> for Field<'_> {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.other("an object");
         };
-        let mark = self.out.len();
         let mut found = Found::Missing { depth: self.depth };
         while let Some(matches) = map.next_key_seed(KeyIs(wanted))? {
             if matches {
-                self.out.truncate(mark);
-                found = map.next_value_seed(Field { path: self.path, depth: self.depth + 1, out: self.out })?;
+                self.target.clear();
+                found = map.next_value_seed(Field { path: self.path, depth: self.depth + 1, target: self.target })?;
             } else {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value_seed(Ignored(self.target))?;
             }
         }
         Ok(found)
@@ -125,6 +170,17 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
     fn visit_unit<E>(self) -> Result<Found, E> {
         self.other("null")
+    }
+}
+
+/// A value that is only checked.
+struct Ignored<'a, T>(&'a mut T);
+
+impl<'de, T: Target> DeserializeSeed<'de> for Ignored<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        self.0.value(false);
+        json.deserialize_ignored_any(IgnoredAny).map(|_| ())
     }
 }
 
@@ -163,8 +219,8 @@ fn explain_syntax(error: &serde_json::Error) -> String {
     format!("invalid JSON: {reason}; {remedy}")
 }
 
-/// Why a line of valid JSON holds no text.
-fn explain(found: &Found, line: &str, path: &[String]) -> String {
+/// Why a line of valid JSON holds no text; `keys` lists those of the object at a path.
+fn explain(found: &Found, path: &[String], keys: impl Fn(&[String]) -> String) -> String {
     let name = path.join(".");
     match *found {
         Found::Other { depth: 0, kind } => {
@@ -178,7 +234,7 @@ fn explain(found: &Found, line: &str, path: &[String]) -> String {
             let owner = if depth == 0 { "the record".into() } else { format!("{:?}", path[..depth].join(".")) };
             format!(
                 "there is no field {name:?}: {owner} has {}; name the text's field with text_field",
-                keys(line, &path[..depth])
+                keys(&path[..depth])
             )
         }
         Found::Text => String::new(),

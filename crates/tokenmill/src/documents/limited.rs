@@ -39,4 +39,8 @@ impl BlockSource for Limited<'_> {
     fn skip_inputs(&mut self) {
         self.inner.skip_inputs();
     }
+
+    fn in_parts(&mut self) {
+        self.inner.in_parts();
+    }
 }

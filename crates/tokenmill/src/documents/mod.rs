@@ -17,6 +17,10 @@ mod cut;
 mod files;
 mod json_lines;
 mod limited;
+mod long;
+mod long_json;
+#[cfg(test)]
+mod long_tests;
 mod paths;
 mod queue;
 mod shifted;
@@ -25,10 +29,11 @@ mod tests;
 mod texts;
 
 pub use at::document_at;
-pub use block::{Block, Documents, Layout, Rejected};
+pub use block::{Block, Documents, Layout, Record, Rejected};
 pub use chain::{Chain, Link};
 pub use files::{FileOptions, FileSource, Format, STDIN};
 pub use limited::Limited;
+pub use long::Part;
 pub use paths::expand;
 pub use shifted::Shifted;
 pub use texts::TextBlocks;
@@ -99,6 +104,9 @@ pub trait BlockSource {
     fn inputs(&self) -> Vec<InputRecord>;
     /// Nobody will ask for `inputs`, so that nothing need be hashed. To be called before the first block.
     fn skip_inputs(&mut self) {}
+    /// Documents that are too long to be held may come in parts, a block each of [`Layout::Part`]. To be called before the
+    /// first block; only files come so, and by default none does.
+    fn in_parts(&mut self) {}
 }
 
 /// Blocks are handed on in groups of about this many bytes: work for all threads, yet short enough

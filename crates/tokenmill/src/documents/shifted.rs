@@ -43,4 +43,8 @@ impl BlockSource for Shifted<'_> {
     fn skip_inputs(&mut self) {
         self.inner.skip_inputs();
     }
+
+    fn in_parts(&mut self) {
+        self.inner.in_parts();
+    }
 }

@@ -1,16 +1,22 @@
 //! Where a text can be cut so that its parts, split one by one, give the pieces of the whole.
 //!
-//! For every known pattern that is so at a position behind a letter where the next character is neither a letter nor a
-//! mark nor an apostrophe:
+//! For every known pattern that is so between two characters where
+//!
+//! * a letter is followed by neither a letter nor a mark nor an apostrophe,
+//! * a number is followed by no number, or
+//! * a symbol (no white space, letter or number) is followed by a number or by white space that is no line break:
+//!
+//! Because
 //!
 //! * *A match ends there.* Every character is part of some match. Where an alternative of a pattern takes a letter and goes
 //!   on, it goes on with a letter (`\p{L}+`; `ll`, `ve` and `re` of the contractions), for gpt4o also with a mark
-//!   (`[head]*[tail]+`) or the apostrophe of a contraction. No alternative goes on with anything else: what may lead a word
-//!   (` ?`, `[^\r\n\p{L}\p{N}]?`) comes before its letters, and `\p{N}`, `\s` and `[^\s\p{L}\p{N}]` take no letter, so no match
-//!   of theirs begins before the position and ends behind it.
+//!   (`[head]*[tail]+`) or the apostrophe of a contraction. One that takes a number goes on with numbers. One that takes a symbol
+//!   goes on with symbols, line breaks and slashes, or with letters, where the symbol leads a word, is a mark in it or the
+//!   apostrophe of a contraction. No alternative goes on with anything else: what may lead (` ?`, `[^\r\n\p{L}\p{N}]?`) comes
+//!   first, and `\s` takes none of the three, so no match of its begins before the position and ends behind it.
 //! * *The part before gives the same matches.* An engine asks what follows in three ways. It tries to take the next
-//!   character: behind the letter it fails at the end of the part as it fails at the character in the whole. It asks for
-//!   `(?!\S)` or for `$`: only behind white space, and a letter is none.
+//!   character: behind the first of the two it fails at the end of the part as it fails at the character in the whole. It asks
+//!   for `(?!\S)` or for `$`: only behind white space, and the first of the two is none.
 //! * *The part behind gives the same matches.* No pattern looks back.
 
 use super::{Kind, Pattern};
@@ -60,11 +66,13 @@ pub(crate) fn floor(text: &str, position: usize) -> usize {
 /// Whether text can be cut between these two.
 fn is_cut(before: char, behind: char) -> bool {
     let table = ClassTable::get();
-    if !table.class(before).is_letter() || behind == '\'' {
-        return false;
-    }
     let class = table.class(behind);
-    !class.is_letter() && class != Class::Mark
+    match table.class(before) {
+        Class::Upper | Class::Lower | Class::Caseless => !class.is_letter() && class != Class::Mark && behind != '\'',
+        Class::Number => class != Class::Number,
+        Class::Other | Class::Mark => matches!(class, Class::Number | Class::Space),
+        Class::Space | Class::Newline => false,
+    }
 }
 
 #[cfg(test)]
@@ -150,9 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn words_are_cut_behind_and_an_unknown_pattern_is_not() {
+    fn words_and_numbers_are_cut_behind_and_an_unknown_pattern_is_not() {
         let text = "It's 12 cats.";
-        assert_eq!(cuts(&Pattern::parse("gpt4").unwrap(), text), [4, 12]);
+        assert_eq!(cuts(&Pattern::parse("gpt4").unwrap(), text), [4, 7, 12]);
+        assert_eq!(cuts(&Pattern::parse("gpt4").unwrap(), "-1.5, 中文。"), [1, 2, 3, 4, 5, 12]);
         assert_eq!(cuts(&Pattern::parse(r"\w+ ?").unwrap(), text), [0; 0]);
         assert_eq!(Pattern::parse(r"\w+ ?").unwrap().last_cut(text, 0, 13), None);
     }

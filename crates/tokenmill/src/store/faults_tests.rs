@@ -78,7 +78,8 @@ fn encode(text: &str, ids: &mut Vec<u16>) -> Result<()> {
     Ok(())
 }
 
-pub(super) const CODER: Coder<'static, u16> = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+pub(super) const CODER: Coder<'static, u16> =
+    Coder { encode: &encode, special_text: &|_| Ok((0, None)), long_text: &super::prepare_tests::no_long_text };
 
 /// What a run is told.
 #[derive(Clone)]

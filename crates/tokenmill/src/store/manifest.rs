@@ -103,6 +103,11 @@ struct Head {
 }
 
 impl Manifest {
+    /// How many ids of a document are not of its text.
+    pub(super) fn added(&self) -> u64 {
+        u64::from(self.bos.is_some()) + u64::from(self.eos.is_some())
+    }
+
     /// A manifest of format 1 without inputs, shards and totals.
     pub(super) fn new(fingerprint: &str, vocab_size: u64, bos: Option<u32>, eos: Option<u32>) -> Manifest {
         Manifest {

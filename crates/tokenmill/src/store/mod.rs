@@ -40,6 +40,9 @@ mod faults;
 #[cfg(test)]
 mod faults_tests;
 mod kept;
+mod long;
+#[cfg(test)]
+mod long_tests;
 mod manifest;
 mod options;
 mod pipeline;

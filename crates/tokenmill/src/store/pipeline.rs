@@ -6,9 +6,12 @@
 //!            thread             thread
 //! ```
 //!
+//! Documents too long to be held take the same way in parts ([`super::long`]).
+//!
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
+use super::long::{self, EncodedPiece, Long, LongPart, Piece, Spool, encode_piece};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Parsed, Selection};
 use super::split::{Split, Splitter};
@@ -16,12 +19,14 @@ use super::stages::{Clock, Stages};
 use super::writer::StoredId;
 use super::{Origin, text_hash};
 use crate::bpe::Output;
-use crate::documents::{Block, BlockSource, Layout, Rejected};
+use crate::documents::{Block, BlockSource, Layout, Record, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::in_order::{Flow, InOrder};
 use crate::monitor::{Monitor, Progress};
+use crate::tokenizer::LongText;
 use rayon::{ScopeFifo, ThreadPool};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// So many bytes of input are under way at once: several blocks a thread, so that none waits for the last of another.
@@ -36,15 +41,31 @@ pub(super) struct Coder<'a, T> {
     pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
     /// Special tokens that a text spells: how many, and where the first is.
     pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
+    /// Begins a text that comes in parts.
+    pub long_text: &'a (dyn Fn() -> Result<LongText<'a>> + Sync),
 }
 
 /// Where the documents go, in the order of the inputs.
 pub(super) trait Sink: Send {
-    /// A document that was encoded.
-    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()>;
+    /// The next ids of a document that was encoded.
+    fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()>;
+    /// Its end.
+    fn end(&mut self, split: Split, origin: &Origin) -> Result<()>;
     /// One that is on disk.
     fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
+    /// Where temporary files can be.
+    fn folder(&mut self) -> Result<&Path>;
 }
+
+/// A block of whole documents, or a part of one.
+enum Step<B, P> {
+    Block(B),
+    Part(P),
+}
+
+/// A step that has come so far, or why it has not, and its weight.
+type Weighed<B, P> = (Result<Step<B, P>>, usize);
+type WeighedIds<T> = Weighed<Encoded<T>, EncodedPiece<T>>;
 
 /// Reads the source to its end, encodes what the selection wants, and hands it on.
 pub(super) fn encode_documents<T: StoredId, S: Sink>(
@@ -59,8 +80,9 @@ pub(super) fn encode_documents<T: StoredId, S: Sink>(
 where
     Vec<T>: Output,
 {
+    source.in_parts();
     let splitter = selection.splitter;
-    let (selection, sink) = (InOrder::new(selection), InOrder::new(sink));
+    let (selection, sink) = (InOrder::new((selection, None)), InOrder::new((sink, Spool::default())));
     let work = Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default() };
     pool.in_place_scope_fifo(|scope| {
         let start = |number, block| work.parse(scope, number, block);
@@ -75,8 +97,9 @@ where
         monitor.stage(name, clock.total())?;
     }
     let ended = || Error::value("the work ended before all was done");
-    let selection = work.selection.into_taker().ok_or_else(ended)?;
-    Ok((work.sink.into_taker().ok_or_else(ended)?, selection))
+    let (selection, _) = work.selection.into_taker().ok_or_else(ended)?;
+    let (sink, _) = work.sink.into_taker().ok_or_else(ended)?;
+    Ok((sink, selection))
 }
 
 /// Starts work on all blocks with their numbers, never on too many at a time, and waits until it is done.
@@ -110,17 +133,18 @@ fn read_blocks(
 }
 
 /// Blocks on their way: parsed and encoded by any thread, decided on and appended in order.
-struct Work<'a, T, S> {
-    coder: &'a Coder<'a, T>,
+struct Work<'a, 'c, T, S> {
+    coder: &'a Coder<'c, T>,
     options: &'a PrepareOptions,
     splitter: Splitter,
-    selection: InOrder<Selection, (Result<Parsed>, usize)>,
-    sink: InOrder<S, (Result<Encoded<T>>, usize)>,
+    /// With the document of which parts are coming.
+    selection: InOrder<(Selection, Option<Long<'c>>), Weighed<Parsed, LongPart>>,
+    sink: InOrder<(S, Spool<T>), WeighedIds<T>>,
     flow: Flow,
     stages: Stages,
 }
 
-impl<T: StoredId, S: Sink> Work<'_, T, S>
+impl<T: StoredId, S: Sink> Work<'_, '_, T, S>
 where
     Vec<T>: Output,
 {
@@ -128,24 +152,43 @@ where
         let weight = block.weight();
         scope.spawn_fifo(move |scope| {
             self.flow.run(|| {
-                let parse = || parse_block(block, self.coder, self.options, self.splitter);
+                let parse = || parse(block, self.coder, self.options, self.splitter);
                 let parsed = self.stages.parse.time(parse);
-                self.selection.put(number, (parsed, weight), |selection, number, (parsed, weight)| {
-                    let decided = parsed.and_then(|mut block| selection.decide(&mut block).map(|()| block));
+                self.selection.put(number, (parsed, weight), |(selection, long), number, (parsed, weight)| {
+                    let decided = parsed.and_then(|step| match step {
+                        Step::Block(mut block) => selection.decide(&mut block).map(|()| Step::Block(block)),
+                        Step::Part(part) => {
+                            let take = || Long::take(long, part, selection, self.coder, self.options);
+                            self.stages.parse.time(take).map(Step::Part)
+                        }
+                    });
                     self.encode(scope, number, decided, weight);
                 });
             });
         });
     }
 
-    fn encode<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Result<Parsed>, weight: usize) {
+    fn encode<'scope>(
+        &'scope self,
+        scope: &ScopeFifo<'scope>,
+        number: usize,
+        step: Result<Step<Parsed, Piece>>,
+        weight: usize,
+    ) {
         scope.spawn_fifo(move |_| {
             self.flow.run(|| {
-                let encode = |block| encode_block(block, self.coder, self.options);
-                let encoded = block.and_then(|block| self.stages.encode.time(|| encode(block)));
-                self.sink.put(number, (encoded, weight), |sink, _, (encoded, weight)| {
+                let encode = |step| match step {
+                    Step::Block(block) => encode_block(block, self.coder, self.options).map(Step::Block),
+                    Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options))),
+                };
+                let encoded = step.and_then(|step| self.stages.encode.time(|| encode(step)));
+                self.sink.put(number, (encoded, weight), |(sink, spool), _, (encoded, weight)| {
+                    let mut write = |step| match step {
+                        Step::Block(block) => append(sink, block),
+                        Step::Part(piece) => spool.take(piece, sink, &|| self.flow.is_stopped()),
+                    };
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
-                    self.flow.run(|| match encoded.and_then(|block| self.stages.write.time(|| append(sink, block))) {
+                    self.flow.run(|| match encoded.and_then(|step| self.stages.write.time(|| write(step))) {
                         Ok(()) => self.flow.leave(weight),
                         Err(error) => self.flow.fail(error),
                     });
@@ -156,6 +199,21 @@ where
 }
 
 /// What can be said of each block by itself.
+fn parse<T>(
+    mut block: Block,
+    coder: &Coder<'_, T>,
+    options: &PrepareOptions,
+    splitter: Splitter,
+) -> Result<Step<Parsed, LongPart>> {
+    if let Layout::Part(part) = block.layout {
+        let text = String::from_utf8(std::mem::take(&mut block.bytes))
+            .map_err(|_| Error::value("a part of a document is not UTF-8"))?;
+        let place = long::Place { name: block.name, input: block.input, position: block.start };
+        return Ok(Step::Part(LongPart { place, text, part: *part }));
+    }
+    parse_block(block, coder, options, splitter).map(Step::Block)
+}
+
 fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, splitter: Splitter) -> Result<Parsed> {
     let name = Arc::clone(&block.name);
     let unit = if matches!(block.layout, Layout::Texts(_)) { "row" } else { "byte" };
@@ -174,7 +232,8 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
         let (special_text, first) = (coder.special_text)(text)?;
         let mut action = Action::Encode;
         if let (SpecialText::Error, Some(range)) = (options.recipe.specials, first) {
-            reject(spells_special(&name, unit, text, *position, range))?;
+            let (token, record) = ((&text[range.clone()], range.start as u64), Record::Bytes(text.into()));
+            reject(spells_special(&name, unit, *position, token, record))?;
             action = Action::Drop;
         }
         items.push(Item { split: splitter.split(&origin.text), origin, special_text, action });
@@ -182,14 +241,19 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
     Ok(Parsed { name, unit, documents, items, rejected })
 }
 
-fn spells_special(name: &str, unit: &str, text: &str, position: u64, range: Range<usize>) -> Rejected {
+/// What is wrong with a document that spells a special token, which is at a byte of its text.
+pub(super) fn spells_special(
+    name: &str,
+    unit: &str,
+    position: u64,
+    (token, byte): (&str, u64),
+    record: Record,
+) -> Rejected {
     let place = Place { input: format!("{name}, document at {unit} {position}"), line: None, byte: None };
     let reason = format!(
-        "its text spells the special token {:?} at byte {}; remove it, or prepare with specials=\"text\" or \"allow\"",
-        &text[range.clone()],
-        range.start
+        "its text spells the special token {token:?} at byte {byte}; remove it, or prepare with specials=\"text\" or \"allow\""
     );
-    Rejected { place, reason, record: text.into() }
+    Rejected { place, reason, record }
 }
 
 /// The ids of a block's documents, BOS and EOS included.
@@ -220,7 +284,7 @@ where
 }
 
 /// The tokenizer knows the text that it has no token for, not where it comes from.
-fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
+pub(super) fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
     match error {
         Error::UnknownToken(reason) => Error::UnknownToken(format!("{name}, document at {unit} {position}: {reason}")),
         other => other,
@@ -232,7 +296,10 @@ fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
     let mut start = 0;
     for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
         match action {
-            Action::Encode => sink.append(split, &ids[start..end], &origin)?,
+            Action::Encode => {
+                sink.extend(split, &ids[start..end])?;
+                sink.end(split, &origin)?;
+            }
             Action::Skip => sink.skip(split, &origin)?,
             Action::Drop => {}
         }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
 use crate::threads;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{LongText, Tokenizer};
 use rayon::ThreadPool;
 use std::collections::HashSet;
 use std::path::Path;
@@ -78,12 +78,14 @@ pub fn prepare(
     threads::with_pool(options.workers, |pool| match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
         Dtype::Uint16 => {
             let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode(text, allowed, ids);
-            let coder = Coder { encode: &encode, special_text: &special_text };
+            let long_text = || LongText::new(tokenizer, allowed);
+            let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
             write_documents(source, &coder, writer, options, monitor, pool)
         }
         Dtype::Uint32 => {
             let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode(text, allowed, ids);
-            let coder = Coder { encode: &encode, special_text: &special_text };
+            let long_text = || LongText::new(tokenizer, allowed);
+            let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
             write_documents(source, &coder, writer, options, monitor, pool)
         }
     })
@@ -169,11 +171,19 @@ fn not_begun() -> Error {
 }
 
 impl Sink for LateWriter<'_> {
-    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
-        self.get()?.append(split, ids, origin)
+    fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()> {
+        self.get()?.extend(split, ids)
+    }
+
+    fn end(&mut self, split: Split, origin: &Origin) -> Result<()> {
+        self.get()?.end(split, origin)
     }
 
     fn skip(&mut self, split: Split, origin: &Origin) -> Result<()> {
         self.get()?.skip(split, origin)
+    }
+
+    fn folder(&mut self) -> Result<&Path> {
+        Ok(self.get()?.folder())
     }
 }

@@ -7,6 +7,7 @@ use super::{Manifest, PrepareOptions, Recipe, Split, Splitter, Store, Writer, Wr
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
+use crate::tokenizer::LongText;
 use std::fs;
 use std::path::Path;
 
@@ -47,6 +48,11 @@ fn encode(text: &str, ids: &mut Vec<u32>) -> Result<()> {
     Ok(())
 }
 
+/// None of these comes in parts.
+pub(super) fn no_long_text<'a>() -> Result<LongText<'a>> {
+    Err(Error::value("a long text"))
+}
+
 fn prepare_texts(out: &Path, texts: &[&'static str], monitor: &dyn Monitor, threads: usize) -> Result<Manifest> {
     prepare_split(out, texts, 0.0, monitor, threads)
 }
@@ -64,7 +70,7 @@ fn prepare_split(
     let prepare = PrepareOptions { recipe: recipe.clone(), ..PrepareOptions::default() };
     let writer_options = WriterOptions { recipe, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, save_tokenizer)?;
-    let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+    let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)), long_text: &no_long_text };
     write_documents(&mut source, &coder, LateWriter::now(writer), &prepare, monitor, &pool)
 }
 

@@ -1,6 +1,6 @@
 //! A file of what was left out: a line of JSON for each record, with its place, the reason, and the record itself.
 
-use crate::documents::Rejected;
+use crate::documents::{Record as RejectedRecord, Rejected};
 use crate::error::{Error, Result};
 use crate::fs::{sync_folder, temporary_beside};
 use crate::hex::to_hex;
@@ -34,6 +34,9 @@ enum Record<'a> {
     /// Not text: its bytes.
     #[serde(rename = "record_hex")]
     Bytes(String),
+    /// Too long to be kept: its first byte in the input, and the one behind its last.
+    #[serde(rename = "record_at")]
+    At(u64, u64),
 }
 
 impl Quarantine {
@@ -44,9 +47,12 @@ impl Quarantine {
     }
 
     pub fn add(&mut self, rejected: &Rejected) -> Result<()> {
-        let record = match std::str::from_utf8(&rejected.record) {
-            Ok(text) => Record::Text(text),
-            Err(_) => Record::Bytes(to_hex(&rejected.record)),
+        let record = match &rejected.record {
+            RejectedRecord::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Record::Text(text),
+                Err(_) => Record::Bytes(to_hex(bytes)),
+            },
+            RejectedRecord::At(range) => Record::At(range.start, range.end),
         };
         let place = &rejected.place;
         let line = Line { input: &place.input, line: place.line, byte: place.byte, reason: &rejected.reason, record };

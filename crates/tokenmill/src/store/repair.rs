@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::formats::tokenizer_json;
 use crate::monitor::Monitor;
 use crate::threads;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{LongText, Tokenizer};
 use rayon::ThreadPool;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::{self, File};
@@ -150,7 +150,8 @@ impl Repair {
         let allowed = self.plan.recipe.specials.allowed();
         let encode = |text: &str, ids: &mut Vec<T>| tokenizer.encode(text, allowed, ids);
         let special_text = |text: &str| tokenizer.special_text(text);
-        let coder = Coder { encode: &encode, special_text: &special_text };
+        let long_text = || LongText::new(tokenizer, allowed);
+        let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
         self.run_on(&Disk::default(), source, &coder, monitor, threads::pool()?)
     }
 
@@ -338,24 +339,31 @@ struct Remade<'a> {
 }
 
 impl Sink for Remade<'_> {
-    fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
-        let waiting = &mut self.waiting[split as usize];
+    fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()> {
         // Not wanted by any gap, had the inputs not changed: that is found out at their end.
-        let Some(entry) = waiting.front() else { return Ok(()) };
-        let mut shard = match self.open[split as usize].take() {
-            Some(shard) => shard,
-            None => OpenShard::create(self.folder, self.disk, split, entry.name.clone())?,
-        };
-        shard.append(ids, self.manifest, origin)?;
-        if shard.num_documents < entry.num_documents {
-            self.open[split as usize] = Some(shard);
-            return Ok(());
+        let Some(entry) = self.waiting[split as usize].front() else { return Ok(()) };
+        let open = &mut self.open[split as usize];
+        if open.is_none() {
+            *open = Some(OpenShard::create(self.folder, self.disk, split, entry.name.clone())?);
         }
+        open.as_mut().map_or(Ok(()), |shard| shard.extend(ids, self.manifest.dtype))
+    }
+
+    fn end(&mut self, split: Split, origin: &Origin) -> Result<()> {
+        let (waiting, open) = (&mut self.waiting[split as usize], &mut self.open[split as usize]);
+        let (Some(entry), Some(shard)) = (waiting.front(), open.as_mut()) else { return Ok(()) };
+        shard.end(self.manifest.added(), origin)?;
+        let is_full = shard.num_documents >= entry.num_documents;
+        let Some(shard) = open.take_if(|_| is_full) else { return Ok(()) };
         waiting.pop_front();
         shard.finish().map(drop)
     }
 
     fn skip(&mut self, _split: Split, _origin: &Origin) -> Result<()> {
         Ok(())
+    }
+
+    fn folder(&mut self) -> Result<&Path> {
+        Ok(self.folder)
     }
 }

@@ -211,7 +211,11 @@ fn another_program_that_makes_other_ids_is_found_out() {
         ids.push(1);
         Ok(())
     };
-    let coder = super::pipeline::Coder { encode: &encode, special_text: &|_| Ok((0, None)) };
+    let coder = super::pipeline::Coder {
+        encode: &encode,
+        special_text: &|_| Ok((0, None)),
+        long_text: &super::prepare_tests::no_long_text,
+    };
     let mut source = Texts { texts, next: 0, first: 0 };
     let error = repair.run_on(&Disk::default(), &mut source, &coder, &(), &POOL).unwrap_err().to_string();
     assert!(

@@ -104,6 +104,18 @@ impl OnDisk {
     }
 }
 
+impl OnDisk {
+    /// Whether the next document is there whatever its text says, which is not known yet.
+    pub fn has_surely(&self, splits: &[Split], input: u32, position: u64) -> bool {
+        splits.iter().all(|split| match self {
+            OnDisk::First(left) => left[*split as usize] > 0,
+            OnDisk::AllBut(gaps) => {
+                gaps[*split as usize].front().is_none_or(|gap| gap.after >= Some((u64::from(input), position)))
+            }
+        })
+    }
+}
+
 /// Sees each block once, in order.
 pub(super) struct Selection {
     pub splitter: Splitter,
@@ -119,24 +131,32 @@ impl Selection {
     /// Decides for each document of the next block.
     pub fn decide(&mut self, block: &mut Parsed) -> Result<()> {
         for rejected in block.rejected.drain(..) {
-            self.summary.rejected += 1;
-            if let Some(quarantine) = &mut self.quarantine {
-                quarantine.add(&rejected)?;
-            }
+            self.reject(&rejected)?;
         }
         for (number, item) in block.items.iter_mut().enumerate().filter(|(_, item)| item.action != Action::Drop) {
-            if !self.is_new(&item.origin.text) {
-                self.summary.duplicates += 1;
-                item.action = Action::Drop;
-                continue;
-            }
-            self.summary.text_bytes += block.documents.get(number).len() as u64;
-            self.summary.special_text += item.special_text;
-            if self.on_disk.has(item.split, &item.origin) {
-                item.action = Action::Skip;
-            }
+            self.admit(item, block.documents.get(number).len() as u64);
         }
         Ok(())
+    }
+
+    /// Counts a record that holds no document.
+    pub fn reject(&mut self, rejected: &Rejected) -> Result<()> {
+        self.summary.rejected += 1;
+        self.quarantine.as_mut().map_or(Ok(()), |quarantine| quarantine.add(rejected))
+    }
+
+    /// Decides for a document of so many bytes.
+    pub fn admit(&mut self, item: &mut Item, text_bytes: u64) {
+        if !self.is_new(&item.origin.text) {
+            self.summary.duplicates += 1;
+            item.action = Action::Drop;
+            return;
+        }
+        self.summary.text_bytes += text_bytes;
+        self.summary.special_text += item.special_text;
+        if self.on_disk.has(item.split, &item.origin) {
+            item.action = Action::Skip;
+        }
     }
 
     fn is_new(&mut self, text: &Hash) -> bool {

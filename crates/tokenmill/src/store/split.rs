@@ -54,6 +54,11 @@ impl Splitter {
         Ok(Splitter { below })
     }
 
+    /// The splits that there are.
+    pub(super) fn splits(self) -> &'static [Split] {
+        if self.below == 0 { &[Split::Train] } else { &Split::ALL }
+    }
+
     /// The split of a document whose text has this hash.
     pub fn split(self, text: &Hash) -> Split {
         let [a, b, c, d, e, f, g, h, ..] = *text;

@@ -41,6 +41,10 @@ pub struct WriterOptions {
 pub trait StoredId: Copy + Ord + Send + 'static {
     /// The id in 32 bits; nothing is done where it is narrowed again.
     fn wide(self) -> u32;
+    /// Puts the id into bytes, as many as its type has.
+    fn put(self, bytes: &mut [u8]);
+    /// The id that was put into bytes.
+    fn get(bytes: &[u8]) -> Self;
 }
 
 impl StoredId for u16 {
@@ -48,12 +52,32 @@ impl StoredId for u16 {
     fn wide(self) -> u32 {
         u32::from(self)
     }
+
+    #[inline(always)]
+    fn put(self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn get(bytes: &[u8]) -> u16 {
+        bytes.try_into().map_or(0, u16::from_le_bytes)
+    }
 }
 
 impl StoredId for u32 {
     #[inline(always)]
     fn wide(self) -> u32 {
         self
+    }
+
+    #[inline(always)]
+    fn put(self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn get(bytes: &[u8]) -> u32 {
+        bytes.try_into().map_or(0, u32::from_le_bytes)
     }
 }
 
@@ -170,6 +194,12 @@ impl Writer {
     /// Appends one document to its split: its ids (BOS and EOS included) and where it comes from. Ids of the store's own
     /// width are written as they are.
     pub fn append<T: StoredId>(&mut self, split: Split, ids: &[T], origin: &Origin) -> Result<()> {
+        self.extend(split, ids)?;
+        self.end(split, origin)
+    }
+
+    /// Appends ids of a document whose others follow, up to [`Writer::end`].
+    pub fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()> {
         let largest = ids.iter().copied().max().map(T::wide);
         if let Some(id) = largest.filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
             return Err(Error::value(format!(
@@ -177,18 +207,26 @@ impl Writer {
                 self.manifest.vocab_size
             )));
         }
-        let mut shard = match self.open[split as usize].take() {
-            Some(shard) => shard,
-            None => self.begin(split)?,
-        };
-        shard.append(ids, &self.manifest, origin)?;
+        let dtype = self.manifest.dtype;
+        self.open(split)?.extend(ids, dtype)
+    }
+
+    /// Ends a document, which may have no ids.
+    pub fn end(&mut self, split: Split, origin: &Origin) -> Result<()> {
+        let added = self.manifest.added();
+        let shard = self.open(split)?;
+        shard.end(added, origin)?;
+        let is_full = shard.num_tokens >= self.plan.recipe.shard_tokens;
         self.last_input = self.last_input.max(Some(origin.input));
-        if shard.num_tokens >= self.plan.recipe.shard_tokens {
-            self.close(shard)
-        } else {
-            self.open[split as usize] = Some(shard);
-            Ok(())
+        match self.open[split as usize].take_if(|_| is_full) {
+            Some(shard) => self.close(shard),
+            None => Ok(()),
         }
+    }
+
+    /// Where temporary files can be.
+    pub(super) fn folder(&self) -> &Path {
+        self.workspace.path()
     }
 
     /// Writes the manifest and gives the store its name.
@@ -219,6 +257,14 @@ impl Writer {
             None => self.workspace.publish(&sealed::seal(&self.manifest)?)?,
         }
         Ok(self.manifest)
+    }
+
+    /// The shard that documents of a split are appended to.
+    fn open(&mut self, split: Split) -> Result<&mut OpenShard> {
+        if self.open[split as usize].is_none() {
+            self.open[split as usize] = Some(self.begin(split)?);
+        }
+        self.open[split as usize].as_mut().ok_or_else(|| Error::value("there is no open shard"))
     }
 
     fn begin(&mut self, split: Split) -> Result<OpenShard> {
@@ -300,6 +346,8 @@ pub(super) struct OpenShard {
     origin: BlockFile,
     texts: Option<BlockFile>,
     num_tokens: u64,
+    /// Where the last document ended.
+    ended: u64,
     pub(super) num_documents: u64,
     num_empty_documents: u64,
     source: SourceHash,
@@ -319,23 +367,29 @@ impl OpenShard {
             origin,
             texts: None,
             num_tokens: 0,
+            ended: 0,
             num_documents: 0,
             num_empty_documents: 0,
             source: SourceHash::default(),
         })
     }
 
-    /// The ids are known to be below the manifest's vocabulary size.
-    pub(super) fn append<T: StoredId>(&mut self, ids: &[T], manifest: &Manifest, origin: &Origin) -> Result<()> {
-        match manifest.dtype {
+    /// Appends ids of a document. They are known to be below the manifest's vocabulary size.
+    pub(super) fn extend<T: StoredId>(&mut self, ids: &[T], dtype: Dtype) -> Result<()> {
+        match dtype {
             #[expect(clippy::cast_possible_truncation, reason = "ids are below a vocab_size of at most 65,536")]
             Dtype::Uint16 => self.tokens.extend(ids, |id| (id.wide() as u16).to_le_bytes())?,
             Dtype::Uint32 => self.tokens.extend(ids, |id| id.wide().to_le_bytes())?,
         }
         self.num_tokens += ids.len() as u64;
+        Ok(())
+    }
+
+    /// Ends a document, of whose ids `added` are not of its text.
+    pub(super) fn end(&mut self, added: u64, origin: &Origin) -> Result<()> {
         self.num_documents += 1;
-        let added = usize::from(manifest.bos.is_some()) + usize::from(manifest.eos.is_some());
-        self.num_empty_documents += u64::from(ids.len() <= added);
+        self.num_empty_documents += u64::from(self.num_tokens - self.ended <= added);
+        self.ended = self.num_tokens;
         self.source.update(origin);
         if let Some(texts) = &mut self.texts {
             texts.extend(&[origin.text], |hash| hash)?;

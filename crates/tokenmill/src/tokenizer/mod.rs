@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! texts ─► tasks ─► any thread ─► ids, back to back in order                        encode, feed
-//! chunks ─► what no later chunk can change ─ encode ─► ids                                     stream
+//! chunks ─► what no later chunk can change ─ encode ─► ids                          stream, long
 //! ```
 
 mod encode;
@@ -10,13 +10,16 @@ mod feed;
 #[cfg(test)]
 mod feed_tests;
 mod fingerprint;
+mod long;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use encode::Flat;
 pub use feed::Feed;
+pub(crate) use long::LongText;
 pub use stream::Stream;
+pub(crate) use stream::in_part;
 
 use crate::bpe::BpeModel;
 use crate::error::{Error, Result};

@@ -108,7 +108,6 @@ impl Settling {
     }
 
     /// How much text it holds.
-    #[cfg(test)]
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
