@@ -46,14 +46,16 @@ def test_sixteen_threads_share_one_tokenizer(cl100k: Both) -> None:
         assert all(pool.map(work, range(48)))
 
 
-def test_other_threads_run_while_a_long_text_is_encoded(cl100k: Both) -> None:
-    text = "\n".join(standard_library(4_000_000)) * 3
+@pytest.mark.parametrize("call", ["encode_to_numpy", "encode_batch", "encode_batch_to_numpy"])
+def test_other_threads_run_while_much_text_is_encoded(cl100k: Both, call: str) -> None:
+    texts = [text + "é" for text in standard_library(4_000_000)] * 3
+    text = "\n".join(texts)
     encoding, steps = threading.Event(), 0
     done = threading.Event()
 
     def encode() -> None:
         encoding.set()
-        cl100k.ours.encode_to_numpy(text)
+        getattr(cl100k.ours, call)(texts if "batch" in call else text)
         done.set()
 
     # With the GIL held from call to return, at most one switch would happen before `done` is set.

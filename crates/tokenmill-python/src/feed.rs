@@ -96,11 +96,12 @@ struct Taker<'t, O> {
 }
 
 impl<O: Output> Taker<'_, O> {
-    /// What is there.
+    /// What is there. Each time other Python threads may have the GIL, too.
     fn take_ready(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
         while feed.take_ready(self.ids, |end| self.ends.push(end)).map_err(CoreError::from)? {
             self.sink.see(self.ids, &mut self.ends)?;
             py.check_signals()?;
+            py.detach(|| ());
         }
         Ok(())
     }
