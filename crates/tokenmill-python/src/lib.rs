@@ -10,6 +10,7 @@ mod prepare;
 mod repair;
 mod sample;
 mod store;
+mod stream;
 mod text;
 mod tokenizer;
 mod train;
@@ -23,7 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     documents::register(module)?;
     tokenizer::register(module)?;
     train::register(module)?;
-    encoding::register(module)?;
+    stream::register(module)?;
     arrow::register(module)?;
     store::register(module)?;
     prepare::register(module)?;

@@ -2,9 +2,9 @@
 //! either no store opens, or the one that opens is complete; and resuming ends in the same bytes.
 
 use super::append;
+use super::coder::Coder;
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
-use super::pipeline::Coder;
 use super::prepare::{LateWriter, write_documents};
 use super::tasks;
 use super::{Manifest, PrepareOptions, Recipe, SpecialText, Split, Store, Writer, WriterOptions};

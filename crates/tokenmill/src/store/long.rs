@@ -9,8 +9,8 @@
 //! At its end only is known whether there is a document at all, and by its hash whether it has been there and which split it
 //! is for. Until then its ids are in a temporary file, so that none is in a shard that does not belong there.
 
+use super::coder::{Coder, Sink, located, spells_special};
 use super::options::{PrepareOptions, SpecialText};
-use super::pipeline::{Coder, Sink, located, spells_special};
 use super::select::{Action, Item, Selection};
 use super::writer::StoredId;
 use super::{Hash, Origin};

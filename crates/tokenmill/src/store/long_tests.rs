@@ -1,6 +1,7 @@
 //! Stores of documents that come in parts, held against those of the same documents whole.
 
-use super::pipeline::{Coder, Sink, encode_documents};
+use super::coder::{Coder, Sink};
+use super::pipeline::encode_documents;
 use super::select::{OnDisk, Selection};
 use super::tests::names;
 use super::{Origin, PrepareOptions, Recipe, SpecialText, Split, Splitter, StoredId, Summary, prepare, verify};

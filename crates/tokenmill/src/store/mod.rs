@@ -34,6 +34,7 @@ mod append_faults_tests;
 #[cfg(test)]
 mod append_tests;
 mod block_file;
+mod coder;
 mod disk;
 #[cfg(test)]
 mod faults;

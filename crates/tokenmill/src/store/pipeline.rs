@@ -11,51 +11,24 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
+use super::coder::{Coder, Sink, located, spells_special};
 use super::long::{self, EncodedPiece, Long, LongPart, Piece, Spool, encode_piece};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Parsed, Selection};
-use super::split::{Split, Splitter};
+use super::split::Splitter;
 use super::stages::{Clock, Stages};
 use super::writer::StoredId;
 use super::{Origin, text_hash};
 use crate::bpe::Output;
 use crate::documents::{Block, BlockSource, Layout, Record, Rejected};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::in_order::{Flow, InOrder};
 use crate::monitor::{Monitor, Progress};
-use crate::tokenizer::LongText;
 use rayon::{ScopeFifo, ThreadPool};
-use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 /// So many bytes of input are under way at once: several blocks a thread, so that none waits for the last of another.
 const UNDER_WAY_BYTES: usize = 16 << 20;
-
-/// Special tokens that a text spells: how many, and where the first is.
-pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
-
-/// What is asked of a tokenizer.
-pub(super) struct Coder<'a, T> {
-    /// Appends the ids of a text.
-    pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
-    /// Special tokens that a text spells: how many, and where the first is.
-    pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
-    /// Begins a text that comes in parts.
-    pub long_text: &'a (dyn Fn() -> Result<LongText<'a>> + Sync),
-}
-
-/// Where the documents go, in the order of the inputs.
-pub(super) trait Sink: Send {
-    /// The next ids of a document that was encoded.
-    fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()>;
-    /// Its end.
-    fn end(&mut self, split: Split, origin: &Origin) -> Result<()>;
-    /// One that is on disk.
-    fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
-    /// Where temporary files can be.
-    fn folder(&mut self) -> Result<&Path>;
-}
 
 /// A block of whole documents, or a part of one.
 enum Step<B, P> {
@@ -241,21 +214,6 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
     Ok(Parsed { name, unit, documents, items, rejected })
 }
 
-/// What is wrong with a document that spells a special token, which is at a byte of its text.
-pub(super) fn spells_special(
-    name: &str,
-    unit: &str,
-    position: u64,
-    (token, byte): (&str, u64),
-    record: Record,
-) -> Rejected {
-    let place = Place { input: format!("{name}, document at {unit} {position}"), line: None, byte: None };
-    let reason = format!(
-        "its text spells the special token {token:?} at byte {byte}; remove it, or prepare with specials=\"text\" or \"allow\""
-    );
-    Rejected { place, reason, record }
-}
-
 /// The ids of a block's documents, BOS and EOS included.
 struct Encoded<T> {
     ids: Vec<T>,
@@ -281,14 +239,6 @@ where
         ends.push(ids.len());
     }
     Ok(Encoded { ids, ends, items })
-}
-
-/// The tokenizer knows the text that it has no token for, not where it comes from.
-pub(super) fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
-    match error {
-        Error::UnknownToken(reason) => Error::UnknownToken(format!("{name}, document at {unit} {position}: {reason}")),
-        other => other,
-    }
 }
 
 fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {

@@ -1,9 +1,10 @@
 //! A corpus → a store: what is asked for, and what a run is made of.
 
 use super::append;
+use super::coder::{Coder, Sink};
 use super::disk::Disk;
 use super::options::PrepareOptions;
-use super::pipeline::{Coder, Sink, encode_documents};
+use super::pipeline::encode_documents;
 use super::quarantine::Quarantine;
 use super::select::{OnDisk, Selection};
 use super::split::{Split, Splitter};

@@ -1,6 +1,6 @@
 //! Texts of numbers prepared to stores of a few tokens.
 
-use super::pipeline::Coder;
+use super::coder::Coder;
 use super::prepare::{LateWriter, write_documents};
 use super::tests::{check, inputs, names, options, read_all, sample, save_tokenizer};
 use super::{Manifest, PrepareOptions, Recipe, Split, Splitter, Store, Writer, WriterOptions, text_hash};

@@ -8,10 +8,11 @@
 //! file is replaced by one rename, so a file of the store is at any time the one that was there or the right one. Files
 //! that keep a store from opening come last: it opens again when it is whole.
 
+use super::coder::{Coder, Sink};
 use super::disk::Disk;
 use super::manifest::Manifest;
 use super::options::PrepareOptions;
-use super::pipeline::{Coder, Sink, encode_documents};
+use super::pipeline::encode_documents;
 use super::plan::Plan;
 use super::select::{Gap, OnDisk, Selection};
 use super::shard::{Origin, ShardEntry, Table, files_of, origin_at};

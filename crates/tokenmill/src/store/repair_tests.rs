@@ -211,7 +211,7 @@ fn another_program_that_makes_other_ids_is_found_out() {
         ids.push(1);
         Ok(())
     };
-    let coder = super::pipeline::Coder {
+    let coder = super::coder::Coder {
         encode: &encode,
         special_text: &|_| Ok((0, None)),
         long_text: &super::prepare_tests::no_long_text,

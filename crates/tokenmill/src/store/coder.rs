@@ -1,0 +1,59 @@
+//! What the ways of documents to a store share: what they ask of a tokenizer, where their ids go, and what is said of those
+//! that it cannot take.
+
+use super::Origin;
+use super::split::Split;
+use super::writer::StoredId;
+use crate::documents::{Record, Rejected};
+use crate::error::{Error, Place, Result};
+use crate::tokenizer::LongText;
+use std::ops::Range;
+use std::path::Path;
+
+/// Special tokens that a text spells: how many, and where the first is.
+pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
+
+/// What is asked of a tokenizer.
+pub(super) struct Coder<'a, T> {
+    /// Appends the ids of a text.
+    pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
+    /// Special tokens that a text spells: how many, and where the first is.
+    pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
+    /// Begins a text that comes in parts.
+    pub long_text: &'a (dyn Fn() -> Result<LongText<'a>> + Sync),
+}
+
+/// Where the documents go, in the order of the inputs.
+pub(super) trait Sink: Send {
+    /// The next ids of a document that was encoded.
+    fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()>;
+    /// Its end.
+    fn end(&mut self, split: Split, origin: &Origin) -> Result<()>;
+    /// One that is on disk.
+    fn skip(&mut self, split: Split, origin: &Origin) -> Result<()>;
+    /// Where temporary files can be.
+    fn folder(&mut self) -> Result<&Path>;
+}
+
+/// What is wrong with a document that spells a special token, which is at a byte of its text.
+pub(super) fn spells_special(
+    name: &str,
+    unit: &str,
+    position: u64,
+    (token, byte): (&str, u64),
+    record: Record,
+) -> Rejected {
+    let place = Place { input: format!("{name}, document at {unit} {position}"), line: None, byte: None };
+    let reason = format!(
+        "its text spells the special token {token:?} at byte {byte}; remove it, or prepare with specials=\"text\" or \"allow\""
+    );
+    Rejected { place, reason, record }
+}
+
+/// The tokenizer knows the text that it has no token for, not where it comes from.
+pub(super) fn located(error: Error, name: &str, unit: &str, position: u64) -> Error {
+    match error {
+        Error::UnknownToken(reason) => Error::UnknownToken(format!("{name}, document at {unit} {position}: {reason}")),
+        other => other,
+    }
+}
