@@ -40,10 +40,9 @@ impl BpeModel {
         let mut waiting = missing.iter().copied();
         // The last place never has a rank.
         let nothing = [(packed.ask(NO_ID, 0), PLACES - 1); 2];
-        let mut jobs = [const { Job { at: 0, scan: Scan::EMPTY, asked: [(Asked::NONE, 0); 2] } }; IN_TURN];
+        let mut jobs: [Job; IN_TURN] = std::array::from_fn(|_| Job { at: 0, scan: Scan::EMPTY, asked: nothing });
         let mut running = 0;
         while running < IN_TURN && self.start(&mut waiting, keys, &mut jobs[running]) {
-            jobs[running].asked = nothing;
             running += 1;
         }
         while running > 0 {

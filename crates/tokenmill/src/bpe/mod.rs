@@ -71,7 +71,7 @@ impl BpeModel {
         let pairs = match &merges {
             Merges::List(list) => {
                 check_merges(&vocab, list)?;
-                PairTable::from_list(list, &byte_ids)?
+                PairTable::from_list(&vocab, list, &byte_ids)?
             }
             Merges::Ranks => PairTable::from_ranks(&vocab, &byte_ids)?,
         };

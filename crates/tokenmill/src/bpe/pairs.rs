@@ -42,9 +42,8 @@ impl Ids {
 
 impl PairTable {
     /// Merge-list rule: the rank is the place in the list.
-    pub(super) fn from_list(list: &[Merge], byte_ids: &ByteIds) -> Result<PairTable> {
-        let largest = list.iter().map(|merge| merge.left.max(merge.right)).max().unwrap_or(0);
-        let mut slots = Slots::for_at_most(list.len(), largest);
+    pub(super) fn from_list(vocab: &Vocab, list: &[Merge], byte_ids: &ByteIds) -> Result<PairTable> {
+        let mut slots = Slots::for_vocab(list.len(), vocab);
         for (rank, merge) in (0..NEVER).zip(list) {
             if slots.insert(merge.left, merge.right, rank).is_some() {
                 return Err(Error::value(format!(
@@ -76,8 +75,7 @@ impl PairTable {
 
     /// With room for a pair of each token.
     pub(super) fn empty(vocab: &Vocab) -> PairTable {
-        let largest = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
-        let slots = Slots::for_at_most(vocab.len(), largest);
+        let slots = Slots::for_vocab(vocab.len(), vocab);
         PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) }
     }
 
@@ -141,7 +139,13 @@ enum Slots {
 }
 
 impl Slots {
-    /// For at most `count` pairs of ids up to `largest`, with ranks below `count`.
+    /// For at most `count` pairs, with ranks below `count`, of tokens of `vocab`: no id may be too large to be packed, not
+    /// even of a token that merges with nothing, as any two may be asked for.
+    fn for_vocab(count: usize, vocab: &Vocab) -> Slots {
+        Slots::for_at_most(count, u32::try_from(vocab.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The same for ids up to `largest`.
     fn for_at_most(count: usize, largest: u32) -> Slots {
         if largest >= NO_ID || count > NO_RANK as usize {
             return Slots::Wide(HashMap::new());
@@ -213,10 +217,6 @@ const EMPTY: u64 = u64::MAX;
 pub(super) struct Asked {
     pair: u64,
     place: usize,
-}
-
-impl Asked {
-    pub(super) const NONE: Asked = Asked { pair: 0, place: 0 };
 }
 
 impl Packed {

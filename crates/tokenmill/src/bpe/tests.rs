@@ -54,7 +54,7 @@ fn all_give(table: &PairTable, vocab: &Vocab, tokens: &[u32], expected: &[u32]) 
 proptest! {
     #[test]
     fn every_strategy_follows_the_merge_list((vocab, merges) in model_parts(), tokens in prop::collection::vec(0u32..3, 1..120)) {
-        let table = PairTable::from_list(&merges, &byte_ids(&vocab)).unwrap();
+        let table = PairTable::from_list(&vocab, &merges, &byte_ids(&vocab)).unwrap();
         let rank = |left, right| {
             merges.iter().position(|m| (m.left, m.right) == (left, right)).map(|rank| (rank as u32, merges[rank].id))
         };
@@ -122,7 +122,7 @@ fn ranks_follow_the_rule(vocab: &Vocab, text: &[u8]) -> Result<(), TestCaseError
     prop_assert!(kept.is_sorted_by(|first, second| first.id < second.id));
     // As a list of merges they are the same rule, and so are all cuts.
     for list in [kept, cuts] {
-        let table = PairTable::from_list(&list, &byte_ids).unwrap();
+        let table = PairTable::from_list(vocab, &list, &byte_ids).unwrap();
         all_give(&table, vocab, &tokens, &by_definition(vocab, rank, &tokens))?;
     }
     Ok(())
@@ -189,4 +189,23 @@ fn ranks_above_two_to_the_27_merge_in_their_order() {
     let mut ids: Vec<u32> = Vec::new();
     model.encode("abc", &mut ids).unwrap();
     assert_eq!(ids, [a, bc]);
+}
+
+/// Ids of 21 bits in a list: packed as if they had 20, the pair (aa, c) would be that of (b, b).
+#[test]
+fn tokens_of_a_list_that_are_not_packed_are_taken_for_no_others() {
+    for (c, bb) in [(1 << 20 | 1, 3), (4, 1 << 20 | 1)] {
+        let tokens = [(0, &b"aa"[..]), (1, b"b"), (2, b"a"), (c, b"c"), (bb, b"bb")];
+        // Larger gaps between ids are refused.
+        let between = (1..=17).map(|number| (60_000 * number, vec![b'x'; number as usize]));
+        let tokens = tokens.into_iter().map(|(id, bytes)| (id, bytes.to_vec())).chain(between);
+        let vocab = Vocab::new(tokens.collect()).unwrap();
+        let merges = vec![Merge { left: 2, right: 2, id: 0 }, Merge { left: 1, right: 1, id: bb }];
+        let model = BpeModel::new(Pattern::parse("gpt2").unwrap(), vocab, Merges::List(merges), false).unwrap();
+        for (text, want) in [("aac", vec![0, c]), ("aabb", vec![0, bb]), ("bbbb", vec![bb, bb])] {
+            let mut ids: Vec<u32> = Vec::new();
+            model.encode(text, &mut ids).unwrap();
+            assert_eq!(ids, want, "{text}");
+        }
+    }
 }
