@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from processes import started
 from reference.store_checker import check_store
 from reference.store_reader import read_store
 from tokenmill._core import StoreError
@@ -278,15 +278,6 @@ def test_the_command_tells_what_was_added(
     assert "added documents" not in ran(*old, *options[:3], tmp_path / "t.tm").stdout
     missing = ran(*new, *options[:3], tmp_path / "none.tm", "--append", "--dry-run")
     assert missing.returncode == 1 and "none.tm" in missing.stderr
-
-
-def started(args: list[str], records: bytes, ready: Callable[[], bool]) -> subprocess.Popen[bytes]:
-    """A process that came so far with the records, again and again, and waits for more."""
-    process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    while not ready():
-        process.stdin.write(records)
-    return process
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

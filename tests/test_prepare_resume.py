@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from processes import started
 from tokenmill import _core
 from tokenmill.documents import Documents
 from tokenmill.prepare import finished_shards, prepare
@@ -46,15 +46,6 @@ def command(folder: Path, out: Path | str, *more: str, shard_tokens: int = 5000)
 
 def files(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.iterdir()}
-
-
-def started(args: list[str], records: bytes, ready: Callable[[], bool]) -> subprocess.Popen[bytes]:
-    """A process that came so far with the records, again and again, and waits for more."""
-    process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    while not ready():
-        process.stdin.write(records)
-    return process
 
 
 def ended(process: subprocess.Popen[bytes]) -> str:

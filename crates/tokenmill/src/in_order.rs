@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long Ctrl-C may wait for an answer while all threads are at work.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Results by number, and what takes them in the order of the numbers: 0, 1, 2 ...
 pub(crate) struct InOrder<S, T> {

@@ -12,6 +12,7 @@ use super::Tokenizer;
 use super::stream::Settling;
 use crate::bpe::Output;
 use crate::error::{Error, Result};
+use crate::in_order::PATIENCE;
 use crate::special::{Allowed, Matcher};
 use crate::split::floor;
 use crate::threads;
@@ -22,7 +23,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Bytes in a task: enough to be worth a thread's while, few enough that no thread waits long for the last.
 const TASK_BYTES: Range<usize> = 16 << 10..1 << 18;
@@ -32,9 +32,6 @@ const TASKS_PER_THREAD: usize = 8;
 
 /// What a text counts at least: a million of one byte are work too.
 pub(super) const MIN_TEXT_WEIGHT: usize = 32;
-
-/// How long Ctrl-C may wait for an answer while all threads are at work.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many bytes a task has where there are so many in all.
 pub(super) fn task_bytes(bytes: usize, threads: usize) -> usize {
@@ -195,7 +192,7 @@ impl<'a, O: Output> Feed<'_, 'a, O> {
     }
 
     /// Starts on what has been brought, however little it is.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.task.texts.is_empty() {
             return;
         }
