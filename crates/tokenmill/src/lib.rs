@@ -24,6 +24,7 @@ mod heap;
 mod hex;
 mod huge_pages;
 mod in_order;
+mod level;
 pub mod monitor;
 mod prefetch;
 pub mod sample;

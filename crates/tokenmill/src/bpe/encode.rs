@@ -6,22 +6,17 @@
 //! ```
 
 use super::BpeModel;
+use super::batch::Batch;
 use super::bridge::Cuts;
-use super::cache::{Became, PieceCache, ShortPieces};
-use super::key::{self, Kind, MEDIUM, Medium};
+use super::cache::PieceCache;
+use super::key::{self, Kind, MEDIUM};
 use super::merge::{MergeBuffers, merge};
-use super::output::{Output, Room};
+use super::output::Output;
 use crate::error::{Error, Result};
 use crate::short_key::SHORT;
-use crate::split::Ends;
-use std::ops::Range;
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
-
-/// Places to find equal pieces of a batch by: more than it has pieces.
-const TWIN_PLACES: usize = 1 << 10;
-const TWIN_SHIFT: u32 = u64::BITS - TWIN_PLACES.ilog2();
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug, Default)]
@@ -36,12 +31,12 @@ pub(super) struct Scratch {
     batch: Option<Box<Batch>>,
 }
 
-/// A part of a long piece: where it ends, and its key and hash if it is short.
+/// A part of a long piece: where it ends, and its key and place if it is short.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     end: usize,
     key: u128,
-    hash: u64,
+    place: usize,
 }
 
 /// What it takes to encode parts: of a `Scratch`, without the list that they are added to.
@@ -50,132 +45,6 @@ struct Parts<'a> {
     found: &'a mut Vec<Part>,
     tokens: &'a mut Vec<u32>,
     buffers: &'a mut MergeBuffers,
-}
-
-/// What is found out about the pieces of a batch before their ids are stored.
-#[derive(Debug)]
-struct Batch {
-    /// Where the first begins.
-    start: usize,
-    ends: Ends,
-    /// [`key::NONE`] for longer pieces.
-    keys: [u128; Ends::MOST],
-    /// Of the short ones.
-    hashes: [u64; Ends::MOST],
-    became: [Became; Ends::MOST],
-    /// Numbers of the short pieces that are new,
-    missing: [usize; Ends::MOST],
-    /// the tokens that they may be,
-    guesses: [Option<u32>; Ends::MOST],
-    /// and of those that are equal to one of them, with its number.
-    twins: [(usize, usize); Ends::MOST],
-}
-
-impl Default for Batch {
-    fn default() -> Batch {
-        Batch {
-            start: 0,
-            ends: Ends::new(),
-            keys: [0; Ends::MOST],
-            hashes: [0; Ends::MOST],
-            became: [Became::UNKNOWN; Ends::MOST],
-            missing: [0; Ends::MOST],
-            guesses: [None; Ends::MOST],
-            twins: [(0, 0); Ends::MOST],
-        }
-    }
-}
-
-impl Batch {
-    /// The keys of the pieces, the first of which begins at `start`. Their cache lines are asked for before the first is
-    /// needed: the loads overlap.
-    #[inline(never)]
-    fn find_keys(&mut self, text: &[u8], mut start: usize, cache: &PieceCache) {
-        self.start = start;
-        let pieces = cache.short();
-        for ((end, key), hash) in self.ends.as_slice().iter().zip(&mut self.keys).zip(&mut self.hashes) {
-            let length = end - start;
-            if length <= SHORT {
-                *key = key::short(text, start, length, Kind::Whole);
-                *hash = pieces.seek(*key);
-            } else {
-                *key = key::NONE;
-                if length <= MEDIUM {
-                    cache.prefetch_medium(&Medium::of(&text[start..*end], Kind::Whole));
-                }
-            }
-            start = *end;
-        }
-    }
-
-    /// Where a piece lies in the text.
-    #[inline]
-    fn piece(&self, at: usize) -> Range<usize> {
-        let ends = self.ends.as_slice();
-        let start = if at == 0 { self.start } else { ends[at - 1] };
-        start..ends[at]
-    }
-
-    /// Appends the ids of pieces as long as they are known; gives the number of the first that is not among the short
-    /// ones.
-    #[inline(never)]
-    fn push_known(&self, pieces: Range<usize>, known: ShortPieces<'_>, room: &mut impl Room) -> usize {
-        let keys = self.keys[pieces.clone()].iter().zip(&self.hashes[pieces.clone()]);
-        pieces.start + keys.take_while(|(key, hash)| known.look_up(**key, **hash).push(room)).count()
-    }
-
-    /// What the cache of short pieces knows of some of the pieces. Gives how many it has no ids of. No branch depends on
-    /// what is found.
-    #[inline(never)]
-    fn look_up(&mut self, pieces: Range<usize>, known: ShortPieces<'_>) -> usize {
-        let mut missing = 0;
-        for at in pieces {
-            let found = known.look_up(self.keys[at], self.hashes[at]);
-            self.became[at] = found;
-            self.missing[missing] = at;
-            missing += usize::from(!found.is_known() & !key::is_none(self.keys[at]));
-        }
-        missing
-    }
-
-    /// Leaves those of the `count` missing pieces that are new, and gives how many. The others have more ids than the cache
-    /// of short pieces holds; the cache lines that have them are asked for.
-    fn set_others_aside(&mut self, count: usize, cache: &PieceCache) -> usize {
-        let mut left = 0;
-        for number in 0..count {
-            let at = self.missing[number];
-            if self.became[at].is_unknown() {
-                self.missing[left] = at;
-                left += 1;
-            } else {
-                cache.prefetch_medium(&Medium::of_short(self.keys[at]));
-            }
-        }
-        left
-    }
-
-    /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What
-    /// is new often comes again a few lines later: so do 23 of 100 missing pieces of English, and each costs 250 ns. Gives
-    /// how many are left, and how many twins there are. Where two pieces want one place here, the earlier is forgotten.
-    fn set_twins_aside(&mut self, count: usize) -> (usize, usize) {
-        let mut places = [Ends::MOST; TWIN_PLACES];
-        let (mut left, mut num_twins) = (0, 0);
-        for number in 0..count {
-            let at = self.missing[number];
-            let place = &mut places[(self.hashes[at] >> TWIN_SHIFT) as usize];
-            if let Some(first) = self.keys.get(*place)
-                && *first == self.keys[at]
-            {
-                self.twins[num_twins] = (at, *place);
-                num_twins += 1;
-            } else {
-                *place = at;
-                self.missing[left] = at;
-                left += 1;
-            }
-        }
-        (left, num_twins)
-    }
 }
 
 impl BpeModel {
@@ -190,59 +59,39 @@ impl BpeModel {
         let mut cutter = self.pattern.cutter(text);
         let mut start = 0;
         while cutter.fill(&mut batch.ends)? {
-            batch.find_keys(text.as_bytes(), start, &scratch.cache);
-            self.encode_batch(text.as_bytes(), &mut batch, scratch, ids)?;
-            start = batch.ends.as_slice().last().copied().unwrap_or(start);
+            batch.look_up(text.as_bytes(), start, &scratch.cache);
+            self.push_batch(text.as_bytes(), &mut batch, scratch, ids)?;
+            start = batch.end();
         }
         scratch.batch = Some(batch);
         Ok(())
     }
 
-    /// Appends the ids of a batch of pieces.
-    #[inline(always)]
-    fn encode_batch<O: Output>(
-        &self,
-        text: &[u8],
-        batch: &mut Batch,
-        scratch: &mut Scratch,
-        ids: &mut O,
-    ) -> Result<()> {
-        let count = batch.ends.as_slice().len();
-        // In text that has been going on for a while, most batches have nothing new, and this is all.
-        let mut at = 0;
-        loop {
-            at = batch.push_known(at..count, scratch.cache.short(), &mut ids.room(4 * (count - at)));
-            if at == count {
-                return Ok(());
-            }
-            if !key::is_none(batch.keys[at]) {
-                break;
-            }
-            self.encode_piece(&text[batch.piece(at)], scratch, ids)?;
-            at += 1;
-        }
-        let missing = batch.look_up(at..count, scratch.cache.short());
-        self.encode_missing(missing, batch, &mut scratch.cache);
-        let mut room = ids.room(4 * (count - at));
-        for at in at..count {
-            if !batch.became[at].push(&mut room) {
-                drop(room);
-                self.encode_piece(&text[batch.piece(at)], scratch, ids)?;
-                room = ids.room(4 * (count - at));
+    /// Appends the ids of a batch of pieces that have been looked up.
+    fn push_batch<O: Output>(&self, text: &[u8], batch: &mut Batch, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+        // In text that has been going on for a while, many batches have nothing new, and this is all.
+        let mut pushed = 0;
+        if !batch.found.holes().is_empty() {
+            self.encode_missing(text, batch, &mut scratch.cache);
+            for (hole, became) in batch.found.holes().iter().zip(&batch.became) {
+                ids.push_all(&batch.found.ids()[pushed..hole.ids_before()]);
+                pushed = hole.ids_before();
+                if !became.push(ids) {
+                    self.encode_piece(&text[batch.range(hole.piece())], scratch, ids)?;
+                }
             }
         }
+        ids.push_all(&batch.found.ids()[pushed..]);
         Ok(())
     }
 
     /// The short pieces of a batch whose ids are not in the cache of such.
     #[inline(never)]
-    fn encode_missing(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
-        let count = batch.set_others_aside(count, cache);
+    fn encode_missing(&self, text: &[u8], batch: &mut Batch, cache: &mut PieceCache) {
+        let count = batch.find_missing(text, cache);
         let (count, num_twins) = batch.set_twins_aside(count);
         self.encode_new(count, batch, cache);
-        for &(at, first) in &batch.twins[..num_twins] {
-            batch.became[at] = batch.became[first];
-        }
+        batch.settle_twins(num_twins);
     }
 
     /// The first `count` of the missing pieces, no two of which are equal.
@@ -312,17 +161,18 @@ impl BpeModel {
                 length @ ..=SHORT => key::short(piece, start, length, Kind::Part),
                 _ => key::NONE,
             };
-            let hash = cache.short().seek(key);
-            found.push(Part { end, key, hash });
+            let place = cache.short().place(key);
+            cache.short().prefetch(place);
+            found.push(Part { end, key, place });
             start = end;
         }
         start = 0;
-        for Part { end, key, hash } in found.drain(..) {
+        for Part { end, key, place } in found.drain(..) {
             let part = &piece[start..end];
-            let short = cache.short().look_up(key, hash);
+            let short = cache.short().at(place, key);
             let new = short.is_unknown() && !key::is_none(key);
-            let found = short.push(&mut tokens.room(4))
-                || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
+            let found =
+                short.push(tokens) || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
             if !found {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;

@@ -5,7 +5,7 @@
 //! * up to 15 bytes: the bytes, zeros, and the length in the last byte;
 //! * 16 to 32 bytes: the first 16, the last 16 (they overlap, unless there are 32) and the length.
 
-use crate::short_key::short_key_at;
+use crate::short_key::{SHORT, short_key_at};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
@@ -24,13 +24,13 @@ pub(super) enum Kind {
 
 /// The random numbers that places in the cache depend on. Without them nobody can tell which pieces share a place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Secrets([u64; 2]);
+pub(super) struct Secrets([u64; 3]);
 
 impl Default for Secrets {
     /// Chosen once for the process.
     fn default() -> Self {
         static SECRETS: LazyLock<Secrets> =
-            LazyLock::new(|| Secrets([0_u64, 1].map(|number| RandomState::new().hash_one(number))));
+            LazyLock::new(|| Secrets::of([0_u64, 1, 2].map(|number| RandomState::new().hash_one(number))));
         *SECRETS
     }
 }
@@ -39,6 +39,12 @@ impl Default for Secrets {
 #[inline(always)]
 pub(super) fn short(text: &[u8], start: usize, length: usize, kind: Kind) -> u128 {
     short_key_at(text, start, length) | (kind as u128) << 120
+}
+
+/// The key of the piece `text[start..start + length]` as such; [`NONE`] if it is longer than 15 bytes.
+#[inline(always)]
+pub(super) fn short_or_none(text: &[u8], start: usize, length: usize) -> u128 {
+    if length > SHORT { NONE } else { short(text, start, length, Kind::Whole) }
 }
 
 /// In place of the key of a longer piece: no short piece has it.
@@ -78,22 +84,36 @@ impl Medium {
 }
 
 impl Secrets {
+    /// Of any numbers; odd ones, so that multiplying loses nothing.
+    fn of(numbers: [u64; 3]) -> Secrets {
+        Secrets(numbers.map(|number| number | 1))
+    }
+
+    /// What [`Secrets::hash_short`] multiplies with.
+    #[inline(always)]
+    pub(super) fn multipliers(self) -> [u64; 3] {
+        self.0
+    }
+
     #[inline(always)]
     pub(super) fn hash_short(self, key: u128) -> u64 {
-        self.mix(self.0[0], key)
+        self.mix(0, key)
     }
 
     #[inline(always)]
     pub(super) fn hash_medium(self, key: &Medium) -> u64 {
-        self.mix(self.mix(self.0[0], key.ends[0]) ^ u64::from(key.length), key.ends[1])
+        self.mix(self.mix(u64::from(key.length), key.ends[0]), key.ends[1])
     }
 
-    /// A folded multiplication: every bit of the key reaches every bit of the sum.
+    /// Each half times a number of its own, then the upper half of the sum, in which all bits of the key are, is mixed into
+    /// the lower and multiplied once more: without that, the keys of one length lie in clumps. Nothing here needs more than
+    /// the lower half of a product, so eight keys can be hashed at once.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
     fn mix(self, seed: u64, key: u128) -> u64 {
-        let product = u128::from(key as u64 ^ seed) * u128::from((key >> 64) as u64 ^ self.0[1]);
-        product as u64 ^ (product >> 64) as u64
+        let [lower, upper, last] = self.0;
+        let sum = (key as u64 ^ seed).wrapping_mul(lower).wrapping_add(((key >> 64) as u64).wrapping_mul(upper));
+        (sum ^ sum >> 32).wrapping_mul(last)
     }
 }
 
@@ -110,7 +130,7 @@ mod tests {
         let place = |hash: u64| hash >> 32 & (PLACES - 1);
         let spelled = |number: u32| format!(" w{number}x");
         let longer = |number: u32| format!(" word{number:012}x");
-        let known = Secrets([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
+        let known = Secrets::of([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321, 0x5555_aaaa_3333_cccc]);
         let of_short = |secrets: Secrets, number: u32| {
             let piece = spelled(number);
             place(secrets.hash_short(short(piece.as_bytes(), 0, piece.len(), Kind::Whole)))
@@ -121,7 +141,9 @@ mod tests {
         let hashes: [&dyn Fn(Secrets, u32) -> u64; 2] = [&of_short, &of_medium];
         for hash in hashes {
             let colliding: Vec<u32> = (0..).filter(|number| hash(known, *number) == 7).take(4096).collect();
-            for secrets in [Secrets([1, 2]), Secrets([u64::MAX, 1 << 63]), Secrets::default()] {
+            for secrets in
+                [Secrets::of([0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9]), Secrets::default()]
+            {
                 let places: HashSet<u64> = colliding.iter().map(|number| hash(secrets, *number)).collect();
                 assert!(places.len() > 950, "{} places", places.len());
             }

@@ -4,6 +4,7 @@
 //! text ─ split::Pattern ─► pieces ─ cache ─ merge ─► ids
 //! ```
 
+mod batch;
 mod bridge;
 mod cache;
 mod encode;

@@ -1,9 +1,10 @@
 //! The pieces of one text, in batches.
 
 use super::Scanner;
-use super::mask::{self, Ends, Level};
+use super::mask::{self, Ends};
 use super::regex::{RegexPieces, RegexSplitter};
 use crate::error::Result;
+use crate::level::Level;
 use crate::unicode::ClassedText;
 
 /// Cuts a text from its start to its end.

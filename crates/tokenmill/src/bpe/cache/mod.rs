@@ -10,13 +10,17 @@
 //! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod limits;
+mod look_up;
 mod medium;
 
 pub(super) use limits::check_variable;
+pub(super) use look_up::Found;
 
 use super::key::{self, Kind, MEDIUM, Medium, Secrets};
-use super::output::{Output, Room};
+use super::output::Output;
 use crate::prefetch::prefetch;
 use crate::short_key::SHORT;
 use crate::zeroed::{Plain, Zeroed};
@@ -24,7 +28,8 @@ use limits::Limits;
 use medium::{MEDIUM_IDS, Pair};
 use std::collections::HashMap;
 
-const SHORT_IDS: usize = 4;
+/// Most ids of a short piece.
+pub(super) const SHORT_IDS: usize = 4;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
 
@@ -34,53 +39,62 @@ const LONG: usize = 128;
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
-/// Ids of short pieces are kept in 24 bits of 32; the number of them is in the top byte.
+/// Ids of short pieces are kept in 24 bits of 32; the number of them is in the top byte of the last.
 const ID_BITS: u32 = 24;
-const IDS: u128 = u128::from_le_bytes([255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0, 255, 255, 255, 0]);
-const COUNT_AT: u32 = 120;
-/// In place of a number of ids.
-const UNKNOWN_COUNT: u128 = 0xFE;
+const ID: u32 = (1 << ID_BITS) - 1;
+/// In place of a number of ids: the piece may be among the medium or the long ones. The bits of a number are none of it, and
+/// neither are they of the zeros that stand for a piece that is not known.
+const ELSEWHERE: u32 = 0x80;
+const NUMBER: u32 = 7;
 
-/// The ids of a piece as they are kept, or why they are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Became(u128);
+#[repr(align(16))]
+pub(super) struct Became([u32; SHORT_IDS]);
 
 impl Became {
     /// The piece is not known.
-    pub(super) const UNKNOWN: Became = Became(UNKNOWN_COUNT << COUNT_AT);
+    pub(super) const UNKNOWN: Became = Became([0; SHORT_IDS]);
     /// It may be among the medium or the long ones.
-    pub(super) const ELSEWHERE: Became = Became(0xFF << COUNT_AT);
+    pub(super) const ELSEWHERE: Became = Became([0, 0, 0, ELSEWHERE << ID_BITS]);
 
-    /// Of up to 4 ids of up to 24 bits.
+    /// Of 1 to 4 ids of up to 24 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
     fn of(ids: &[u32]) -> Option<Became> {
-        let small = ids.len() <= SHORT_IDS && ids.iter().all(|id| *id < 1 << ID_BITS);
-        let packed = || ids.iter().rev().fold(0, |packed, id| packed << 32 | u128::from(*id));
-        small.then(|| Became(packed() | (ids.len() as u128) << COUNT_AT))
+        let mut four = [0; SHORT_IDS];
+        four.get_mut(..ids.len())?.copy_from_slice(ids);
+        let small = four.iter().fold(0, |all, id| all | id) <= ID;
+        four[SHORT_IDS - 1] |= (ids.len() as u32) << ID_BITS;
+        (small && !ids.is_empty()).then_some(Became(four))
     }
 
-    /// Whether it is `UNKNOWN`, by the top byte alone: a comparison of all 16 bytes would wait for their way through memory.
+    /// Whether it is `UNKNOWN`.
     #[inline(always)]
     pub(super) fn is_unknown(self) -> bool {
-        self.0 >> COUNT_AT == UNKNOWN_COUNT
+        self.0[SHORT_IDS - 1] >> ID_BITS == 0
     }
 
-    /// Whether the ids are here.
+    /// How many ids there are; 0 if they are not known.
     #[inline(always)]
-    pub(super) fn is_known(self) -> bool {
-        self.0 >> COUNT_AT <= SHORT_IDS as u128
+    pub(super) fn count(self) -> usize {
+        (self.0[SHORT_IDS - 1] >> ID_BITS & NUMBER) as usize
+    }
+
+    /// The ids, if they are known, with zeros behind them.
+    #[inline(always)]
+    pub(super) fn four(self) -> [u32; SHORT_IDS] {
+        self.0.map(|id| id & ID)
     }
 
     /// Appends the ids, if they are known.
     #[inline(always)]
-    pub(super) fn push(self, ids: &mut impl Room) -> bool {
-        let count = (self.0 >> COUNT_AT) as usize;
-        let known = count <= SHORT_IDS;
-        if known {
-            ids.push_four(self.0 & IDS, count);
-        }
-        known
+    pub(super) fn push<O: Output>(self, ids: &mut O) -> bool {
+        ids.push_all(&self.four()[..self.count().min(SHORT_IDS)]);
+        self.count() != 0
     }
 }
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = size_of::<Bucket>();
 
 /// A cache line: two pieces. The first stays, as what comes early in a text comes often; a third throws the second out.
 #[derive(Clone, Copy)]
@@ -95,7 +109,16 @@ struct Bucket {
 unsafe impl Plain for Bucket {}
 
 impl Bucket {
-    const EMPTY: Bucket = Bucket { keys: [0; 2], became: [Became(0); 2] };
+    const EMPTY: Bucket = Bucket { keys: [0; 2], became: [Became::UNKNOWN; 2] };
+
+    fn insert(&mut self, key: u128, became: Became) {
+        // Already there: a piece may be new twice in one batch.
+        if !self.keys.contains(&key) {
+            let second = usize::from(self.keys[0] != 0);
+            self.keys[second] = key;
+            self.became[second] = became;
+        }
+    }
 }
 
 /// The table of short pieces, as a loop takes it: it stays in registers whatever the loop writes.
@@ -107,24 +130,29 @@ pub(super) struct ShortPieces<'a> {
 }
 
 impl ShortPieces<'_> {
+    /// Where in the table a piece belongs, in bytes.
     #[inline(always)]
-    fn bucket(&self, hash: u64) -> &Bucket {
-        // SAFETY: tables are a power of two, so that this is below their length.
-        unsafe { self.buckets.get_unchecked(place(hash, self.buckets.len())) }
+    pub(super) fn place(&self, key: u128) -> usize {
+        place(self.secrets.hash_short(key), self.buckets.len()) * LINE
     }
 
-    /// What the place of a piece depends on. Its cache line is asked for.
     #[inline(always)]
-    pub(super) fn seek(&self, key: u128) -> u64 {
-        let hash = self.secrets.hash_short(key);
-        prefetch(self.bucket(hash));
-        hash
+    fn bucket(&self, place: usize) -> &Bucket {
+        debug_assert!(place / LINE < self.buckets.len());
+        // SAFETY: tables are a power of two, so that all places are below their length.
+        unsafe { self.buckets.get_unchecked(place / LINE) }
     }
 
-    /// What a piece became. No branch depends on what is found.
+    /// Asks for the cache line of a place.
     #[inline(always)]
-    pub(super) fn look_up(&self, key: u128, hash: u64) -> Became {
-        let bucket = self.bucket(hash);
+    pub(super) fn prefetch(&self, place: usize) {
+        prefetch(self.bucket(place));
+    }
+
+    /// What the piece with this key, whose place this is, became. No branch depends on what is found.
+    #[inline(always)]
+    pub(super) fn at(&self, place: usize, key: u128) -> Became {
+        let bucket = self.bucket(place);
         let second = bucket.keys[1] == key;
         let found = bucket.became[usize::from(second)];
         if second | (bucket.keys[0] == key) { found } else { Became::UNKNOWN }
@@ -250,13 +278,7 @@ impl PieceCache {
 
     fn insert_short(&mut self, key: u128, became: Became) {
         let place = place(self.secrets.hash_short(key), self.short.len());
-        let bucket = &mut self.short[place];
-        // Already there: a piece may be new twice in one batch.
-        if !bucket.keys.contains(&key) {
-            let second = usize::from(bucket.keys[0] != 0);
-            bucket.keys[second] = key;
-            bucket.became[second] = became;
-        }
+        self.short[place].insert(key, became);
     }
 
     fn put_medium(&mut self, key: &Medium, became: &[u32]) {
@@ -280,8 +302,7 @@ impl PieceCache {
     }
 }
 
-/// Tables have a power of two of places, far fewer than 2^32. The middle bits of the hash, in which high and low half of a
-/// product are mixed, are as good as any.
+/// Tables have a power of two of places, far fewer than 2^32. The upper half of the hash, as every bit of the key reaches it.
 #[inline(always)]
 fn place(hash: u64, len: usize) -> usize {
     (hash >> 32) as usize & (len - 1)
@@ -296,7 +317,7 @@ mod tests {
         let mut ids = Vec::new();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.short().look_up(key, cache.short().seek(key)).push(&mut ids.room(4))
+            cache.short().at(cache.short().place(key), key).push(&mut ids)
         } else {
             false
         };

@@ -14,6 +14,24 @@ pub(super) trait Block: Copy {
     fn high(self) -> u64;
     /// Bytes that continue a character: `0b10xx_xxxx`.
     fn continuing(self) -> u64;
+
+    /// Writes `position` + the number of each bit, in order; what is behind them may change, too. Four at a time, whether
+    /// or not there are as many: a loop that ends after a number of rounds that nobody can predict costs more than a few
+    /// stores too many.
+    #[inline(always)]
+    fn write_places(mut bits: u64, position: usize, places: &mut [usize; WINDOW]) {
+        let mut fours = places.chunks_exact_mut(4);
+        while bits != 0
+            && let Some(four) = fours.next()
+        {
+            for place in four {
+                // Volatile: else the four bits would be counted side by side in vectors, which takes twice as long.
+                // SAFETY: a place of the array.
+                unsafe { std::ptr::write_volatile(place, position + bits.trailing_zeros() as usize) };
+                bits &= bits.wrapping_sub(1);
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -140,6 +158,19 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512(__m512i);
 
+    /// 0 to 63.
+    const NUMBERS: [u8; WINDOW] = {
+        let mut numbers = [0; WINDOW];
+        let mut number = 0;
+        while number < WINDOW {
+            #[expect(clippy::cast_possible_truncation, reason = "below 64")]
+            let byte = number as u8;
+            numbers[number] = byte;
+            number += 1;
+        }
+        numbers
+    };
+
     #[expect(clippy::cast_possible_wrap, reason = "the instructions take bytes as signed")]
     impl Block for Avx512 {
         #[inline(always)]
@@ -179,6 +210,26 @@ mod x86 {
         fn continuing(self) -> u64 {
             // SAFETY: as above.
             unsafe { _mm512_cmplt_epi8_mask(self.0, _mm512_set1_epi8(-64)) }
+        }
+
+        #[inline(always)]
+        #[expect(clippy::cast_possible_wrap, reason = "the instruction takes integers as signed")]
+        fn write_places(bits: u64, position: usize, places: &mut [usize; WINDOW]) {
+            // SAFETY: the caller has AVX-512 F, BW and VBMI2; eight places are written at a time, all of the array.
+            unsafe {
+                let numbers = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(NUMBERS.as_ptr().cast()));
+                let mut eights = [0_u64; WINDOW / 8];
+                _mm512_storeu_si512(eights.as_mut_ptr().cast(), numbers);
+                let first = _mm512_set1_epi64(position as i64);
+                let count = bits.count_ones() as usize;
+                for (number, places) in places.chunks_exact_mut(8).enumerate() {
+                    if number * 8 >= count {
+                        break;
+                    }
+                    let eight = _mm512_cvtepu8_epi64(_mm_loadl_epi64(eights[number..].as_ptr().cast()));
+                    _mm512_storeu_si512(places.as_mut_ptr().cast(), _mm512_add_epi64(first, eight));
+                }
+            }
         }
     }
 }

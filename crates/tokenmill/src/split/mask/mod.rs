@@ -17,6 +17,7 @@ mod gpt4o;
 mod words;
 
 use super::Scanner;
+use crate::level::Level;
 use crate::unicode::ClassedText;
 use block::Block;
 use classes::Masks;
@@ -24,7 +25,7 @@ use classes::Masks;
 /// Bytes in a window.
 const WINDOW: usize = 64;
 
-/// Ends of pieces, as many as a batch holds. A window adds at most 64, and writes 8 at a time.
+/// Ends of pieces, as many as a batch holds. A window adds at most 64.
 #[derive(Debug)]
 pub(crate) struct Ends {
     ends: [usize; Ends::MOST],
@@ -35,8 +36,8 @@ impl Ends {
     /// A batch is full at this many: their keys and places stay in the L1 cache, and the loads of a batch overlap.
     const ENOUGH: usize = 512;
 
-    /// A window more, and what is written beyond it.
-    pub(crate) const MOST: usize = Ends::ENOUGH + 2 * WINDOW;
+    /// A window more.
+    pub(crate) const MOST: usize = Ends::ENOUGH + WINDOW;
 
     pub(crate) fn new() -> Ends {
         Ends { ends: [0; Ends::MOST], len: 0 }
@@ -61,69 +62,13 @@ impl Ends {
         self.len += 1;
     }
 
-    /// Pushes `position` + the number of each bit: eight at a time whether or not there are as many, as a loop that
-    /// ends after a number of rounds that nobody can predict costs more than a few stores too many.
+    /// Pushes `position` + the number of each bit.
     #[inline(always)]
-    fn push_bits(&mut self, position: usize, mut bits: u64) {
-        let count = bits.count_ones() as usize;
-        // `len` < ENOUGH and count <= 64, rounded up to 8: inside the array.
-        let mut place = self.len;
-        let last = self.len + count;
-        while place < last {
-            for slot in &mut self.ends[place..place + 8] {
-                *slot = position + bits.trailing_zeros() as usize;
-                bits &= bits.wrapping_sub(1);
-            }
-            place += 8;
-        }
-        self.len = last;
-    }
-}
-
-/// Which instructions are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// The scanners alone.
-    Scalar,
-    #[cfg(target_arch = "x86_64")]
-    Sse2,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-}
-
-impl Level {
-    /// The fastest of this processor.
-    pub(crate) fn best() -> Level {
-        Level::available().last().copied().unwrap_or(Level::Scalar)
-    }
-
-    /// All that this processor has, slower ones first.
-    pub(crate) fn available() -> &'static [Level] {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            const ALL: &[Level] = &[Level::Scalar, Level::Sse2, Level::Avx2, Level::Avx512];
-            if !(has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")) {
-                &ALL[..2]
-            } else if !(has!("avx512f") && has!("avx512bw")) {
-                &ALL[..3]
-            } else {
-                ALL
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            // NEON belongs to every 64-bit ARM processor.
-            &[Level::Scalar, Level::Neon]
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        {
-            &[Level::Scalar]
-        }
+    fn push_bits<B: Block>(&mut self, position: usize, bits: u64) {
+        debug_assert!(self.len < Ends::ENOUGH, "a full batch takes no window more");
+        let room = self.ends[self.len..].first_chunk_mut().unwrap_or_else(|| unreachable!("a window more has room"));
+        B::write_places(bits, position, room);
+        self.len += bits.count_ones() as usize;
     }
 }
 
@@ -152,7 +97,7 @@ fn fill_avx2(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut E
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn fill_avx512(scanner: Scanner, text: ClassedText<'_>, start: usize, ends: &mut Ends) -> usize {
     fill_with::<block::Avx512>(scanner, text, start, ends)
 }
@@ -200,7 +145,7 @@ fn windows<B: Block>(
         let Starts { starts, unclear } = starts(&masks, text, position);
         let sure = starts & masks.sure(unclear) & !1;
         if sure != 0 {
-            ends.push_bits(position, sure);
+            ends.push_bits::<B>(position, sure);
             let last = 63 - sure.leading_zeros();
             let behind = position + unclear as usize + 1;
             position += last as usize;

@@ -1,0 +1,122 @@
+//! A batch of pieces, what the cache of short pieces knows of them, and what becomes of those that it does not know.
+
+use super::cache::{self, Became, Found, PieceCache};
+use super::key::{self, MEDIUM, Medium};
+use crate::split::Ends;
+use std::ops::Range;
+
+/// Places to find equal pieces of a batch by: more than it has pieces.
+const TWIN_PLACES: usize = 1 << 10;
+
+/// What is found out about the pieces of a batch before their ids are stored.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub ends: Ends,
+    /// Where the first begins.
+    start: usize,
+    pub found: Found,
+    /// Of each hole: [`key::NONE`] for longer pieces,
+    pub keys: [u128; Ends::MOST],
+    /// the place,
+    places: [usize; Ends::MOST],
+    /// and what became of it.
+    pub became: [Became; Ends::MOST],
+    /// Numbers of the holes that are short pieces and new,
+    pub missing: [usize; Ends::MOST],
+    /// the tokens that they may be,
+    pub guesses: [Option<u32>; Ends::MOST],
+    /// and of those that are equal to one of them, with its number.
+    twins: [(usize, usize); Ends::MOST],
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch {
+            ends: Ends::new(),
+            start: 0,
+            found: Found::default(),
+            keys: [0; Ends::MOST],
+            places: [0; Ends::MOST],
+            became: [Became::UNKNOWN; Ends::MOST],
+            missing: [0; Ends::MOST],
+            guesses: [None; Ends::MOST],
+            twins: [(0, 0); Ends::MOST],
+        }
+    }
+}
+
+impl Batch {
+    /// Looks all pieces up, the first of which begins at `start`.
+    pub(super) fn look_up(&mut self, text: &[u8], start: usize, cache: &PieceCache) {
+        self.start = start;
+        self.found.look_up(text, start, &self.ends, cache.short());
+    }
+
+    /// Where a piece lies in the text.
+    pub(super) fn range(&self, piece: usize) -> Range<usize> {
+        let ends = self.ends.as_slice();
+        let start = if piece == 0 { self.start } else { ends[piece - 1] };
+        start..ends[piece]
+    }
+
+    /// Where the next batch begins.
+    pub(super) fn end(&self) -> usize {
+        self.ends.as_slice().last().copied().unwrap_or(self.start)
+    }
+
+    /// Finds out which of the holes are new, and gives how many. Of the others, which are longer or have more ids than the
+    /// cache of short pieces holds, the cache lines that may have them are asked for.
+    pub(super) fn find_missing(&mut self, text: &[u8], cache: &PieceCache) -> usize {
+        let mut num_missing = 0;
+        for (number, hole) in self.found.holes().iter().enumerate() {
+            let range = self.range(hole.piece());
+            let key = key::short_or_none(text, range.start, range.len());
+            let place = cache.short().place(key);
+            self.keys[number] = key;
+            self.places[number] = place;
+            self.became[number] = Became::ELSEWHERE;
+            if key::is_none(key) {
+                if range.len() <= MEDIUM {
+                    cache.prefetch_medium(&Medium::of(&text[range], key::Kind::Whole));
+                }
+            } else if cache.short().at(place, key).is_unknown() {
+                self.became[number] = Became::UNKNOWN;
+                self.missing[num_missing] = number;
+                num_missing += 1;
+            } else {
+                cache.prefetch_medium(&Medium::of_short(key));
+            }
+        }
+        num_missing
+    }
+
+    /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What
+    /// is new often comes again a few lines later: so do 23 of 100 missing pieces of English, and each costs 250 ns. Gives
+    /// how many are left, and how many twins there are. Where two pieces want one place here, the earlier is forgotten.
+    pub(super) fn set_twins_aside(&mut self, count: usize) -> (usize, usize) {
+        let mut places = [Ends::MOST; TWIN_PLACES];
+        let (mut left, mut num_twins) = (0, 0);
+        for number in 0..count {
+            let piece = self.missing[number];
+            let place = &mut places[self.places[piece] / cache::LINE % TWIN_PLACES];
+            if let Some(first) = self.keys.get(*place)
+                && *first == self.keys[piece]
+            {
+                self.twins[num_twins] = (piece, *place);
+                num_twins += 1;
+            } else {
+                *place = piece;
+                self.missing[left] = piece;
+                left += 1;
+            }
+        }
+        (left, num_twins)
+    }
+
+    /// Twins become what the first of them became.
+    pub(super) fn settle_twins(&mut self, count: usize) {
+        for &(piece, first) in &self.twins[..count] {
+            self.became[piece] = self.became[first];
+        }
+    }
+}
