@@ -93,19 +93,20 @@ impl Batch {
     /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What
     /// is new often comes again a few lines later: so do 23 of 100 missing pieces of English, and each costs 250 ns. Gives
     /// how many are left, and how many twins there are. Where two pieces want one place here, the earlier is forgotten.
+    #[expect(clippy::cast_possible_truncation, reason = "a batch has `Ends::MOST` pieces at most")]
     pub(super) fn set_twins_aside(&mut self, count: usize) -> (usize, usize) {
-        let mut places = [Ends::MOST; TWIN_PLACES];
+        // 2 kB, as they are cleared for each batch.
+        let mut places = [u16::MAX; TWIN_PLACES];
         let (mut left, mut num_twins) = (0, 0);
         for number in 0..count {
             let piece = self.missing[number];
             let place = &mut places[self.places[piece] / cache::LINE % TWIN_PLACES];
-            if let Some(first) = self.keys.get(*place)
-                && *first == self.keys[piece]
-            {
-                self.twins[num_twins] = (piece, *place);
+            let first = usize::from(*place);
+            if self.keys.get(first) == Some(&self.keys[piece]) {
+                self.twins[num_twins] = (piece, first);
                 num_twins += 1;
             } else {
-                *place = piece;
+                *place = piece as u16;
                 self.missing[left] = piece;
                 left += 1;
             }

@@ -98,7 +98,7 @@ impl BpeModel {
     fn encode_new(&self, count: usize, batch: &mut Batch, cache: &mut PieceCache) {
         let Batch { keys, became, missing, guesses, .. } = batch;
         let mut rest = count;
-        if self.whole_pieces {
+        if self.whole_pieces && !self.pairs.makes_all() {
             // Each sweep asks for what the next one reads.
             let missing_keys = || missing[..count].iter().map(|&at| keys[at]);
             missing_keys().for_each(|key| self.vocab.prefetch_slot(key));

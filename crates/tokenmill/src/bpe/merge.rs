@@ -1,14 +1,15 @@
 //! Merging the tokens of one piece: always the pair of lowest rank, the leftmost of equals, until none merges.
 
 use super::ByteIds;
-use super::pairs::{NEVER, NO_ID, NO_RANK, Packed, PairTable};
+use super::pairs::{Lookup, NEVER, NO_ID, NO_RANK, PairTable};
+use super::perfect::Perfect;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Up to this many tokens a scan for the minimum beats a heap (nearly all pieces: English words have 1 to 10 bytes).
-pub(super) const SCAN_LIMIT: usize = 64;
+pub(super) const SCAN_LIMIT: usize = 63;
 /// And nearly all pieces have no more than this.
-const FEW: usize = 16;
+const FEW: usize = 15;
 
 /// Buffers that outlive a piece.
 #[derive(Debug, Default)]
@@ -27,9 +28,9 @@ pub(super) fn merge(
     tokens: &mut Vec<u32>,
     buffers: &mut MergeBuffers,
 ) -> std::result::Result<(), u8> {
-    let scanned = match (pairs.packed(), piece.len()) {
-        (Some(packed), ..=FEW) => merge_by_scan::<FEW>(piece, byte_ids, pairs, packed, tokens),
-        (Some(packed), ..=SCAN_LIMIT) => merge_by_scan::<SCAN_LIMIT>(piece, byte_ids, pairs, packed, tokens),
+    let scanned = match (pairs.perfect(), piece.len()) {
+        (Some(perfect), ..=FEW) => merge_by_scan::<{ FEW + 1 }>(piece, byte_ids, pairs, perfect, tokens),
+        (Some(perfect), ..=SCAN_LIMIT) => merge_by_scan::<{ SCAN_LIMIT + 1 }>(piece, byte_ids, pairs, perfect, tokens),
         _ => false,
     };
     if scanned {
@@ -37,7 +38,7 @@ pub(super) fn merge(
     }
     buffers.tokens.clear();
     for &byte in piece {
-        buffers.tokens.push(byte_ids[usize::from(byte)].ok_or(byte)?);
+        buffers.tokens.push(byte_ids.get(byte).ok_or(byte)?);
     }
     buffers.ranks.clear();
     buffers.ranks.extend(piece.windows(2).map(|pair| pairs.rank_of_bytes(pair[0], pair[1])));
@@ -47,11 +48,13 @@ pub(super) fn merge(
 }
 
 /// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, every scan for
-/// the minimum looks at `N` places, used or not, and a neighbour that is not there is one that merges with nothing: so
-/// no branch depends on the piece but the one at its end. `N` is a power of two of at most 64.
+/// the minimum looks at `N` places, used or not, and a neighbour that is not there is one that merges with nothing, which is
+/// at the last place: so no branch depends on the piece but the one at its end. `N` is a power of two of at most 64, and a piece
+/// has fewer bytes.
 pub(super) struct Scan<const N: usize> {
-    /// A token is at the place of its first byte; the bits of the places that have one.
+    /// A token is at the place of its first byte; the bits of the places that have one, and the last place.
     places: u64,
+    /// `NO_ID` at the last place.
     ids: [u32; N],
     /// Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
     /// nor has one that was merged into the token before it.
@@ -74,21 +77,26 @@ impl<const N: usize> Scan<N> {
     /// From here on: the pair does not merge.
     const NOTHING: i32 = rank_at::<N>(NO_RANK, 0);
 
-    /// The tokens of the bytes of `piece`, of which there are 1 to `N`; `false` if a byte has no token.
+    /// What the rank of a pair that begins at each place of a piece is at least. A piece of n bytes has n - 1 pairs: its row
+    /// begins n - 1 before the middle.
+    const LEAST: [[i32; N]; 2] = [[0; N], [Self::NOTHING; N]];
+
+    /// The tokens of the first `length` of `bytes`, at least one; `false` if a byte has no token. All places are set whatever
+    /// the length is: a loop of that many rounds would end with a branch that nobody can predict.
     #[inline(always)]
-    pub(super) fn set(&mut self, piece: &[u8], byte_ids: &ByteIds, pairs: &PairTable) -> bool {
-        self.places = u64::MAX >> (u64::BITS as usize - piece.len());
-        self.ranked = [Self::NOTHING; N];
-        let mut known = true;
-        for (id, &byte) in self.ids.iter_mut().zip(piece) {
-            let token = byte_ids[usize::from(byte)];
-            known &= token.is_some();
-            *id = token.unwrap_or(0);
+    pub(super) fn set(&mut self, bytes: &[u8; N], length: usize, byte_ids: &ByteIds, pairs: &PairTable) -> bool {
+        self.places = !(u64::MAX << length) | 1 << (N - 1);
+        for (id, &byte) in self.ids.iter_mut().zip(bytes) {
+            *id = byte_ids.ids[usize::from(byte)];
         }
-        for (place, pair) in piece.windows(2).enumerate() {
-            self.set_rank(place, pairs.rank_of_bytes(pair[0], pair[1]).min(NO_RANK));
+        self.ids[N - 1] = NO_ID;
+        let least = &Self::LEAST.as_flattened()[N + 1 - length..][..N];
+        for place in 0..N - 1 {
+            let rank = pairs.small_rank_of_bytes(bytes[place], bytes[place + 1]);
+            self.ranked[place] = rank_at::<N>(rank, place) | least[place];
         }
-        known
+        self.ranked[N - 1] = Self::NOTHING;
+        byte_ids.all || bytes[..length].iter().all(|byte| byte_ids.get(*byte).is_some())
     }
 
     /// Says what the rank of the token at `place` with its right neighbour is, as the packed table has it.
@@ -116,16 +124,25 @@ impl<const N: usize> Scan<N> {
         // With nothing before it the last place, which never has a rank.
         let before = (63_u32.wrapping_sub(below.leading_zeros())) as usize % N;
         let left = self.ids[before];
-        Some([
-            Made { left: token, right: if behind == 0 { NO_ID } else { right }, place },
-            Made { left: if below == 0 { NO_ID } else { left }, right: token, place: before },
-        ])
+        Some([Made { left: token, right, place }, Made { left, right: token, place: before }])
+    }
+
+    /// The first four tokens of those there now, and how many there are.
+    #[inline(always)]
+    pub(super) fn first_four(&self) -> ([u32; 4], usize) {
+        let mut places = self.places;
+        let ids = std::array::from_fn(|_| {
+            let id = self.ids[places.trailing_zeros() as usize % N];
+            places &= places.wrapping_sub(1);
+            id
+        });
+        (ids, self.places.count_ones() as usize - 1)
     }
 
     /// What is there now.
     #[inline(always)]
     pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
-        let mut places = self.places;
+        let mut places = self.places & !(1 << (N - 1));
         std::iter::from_fn(move || {
             let place = places.trailing_zeros() as usize;
             places &= places.wrapping_sub(1);
@@ -139,16 +156,18 @@ fn merge_by_scan<const N: usize>(
     piece: &[u8],
     byte_ids: &ByteIds,
     pairs: &PairTable,
-    packed: &Packed,
+    perfect: &Perfect,
     tokens: &mut Vec<u32>,
 ) -> bool {
     let mut scan = Scan::<N>::EMPTY;
-    if piece.is_empty() || !scan.set(piece, byte_ids, pairs) {
+    let mut bytes = [0; N];
+    bytes[..piece.len()].copy_from_slice(piece);
+    if piece.is_empty() || !scan.set(&bytes, piece.len(), byte_ids, pairs) {
         return piece.is_empty();
     }
     while let Some(made) = scan.merge_best(pairs) {
         for Made { left, right, place } in made {
-            scan.set_rank(place, packed.answer_packed(&packed.ask(left, right)));
+            scan.set_rank(place, perfect.rank(&perfect.seek(left, right)));
         }
     }
     tokens.extend(scan.tokens());
@@ -240,12 +259,12 @@ pub(super) mod tests_support {
     /// Only with a packed table.
     pub(in crate::bpe) fn scan<const N: usize>(pairs: &PairTable, byte_ids: &ByteIds, piece: &[u8]) -> Vec<u32> {
         let mut tokens = Vec::new();
-        assert!(merge_by_scan::<N>(piece, byte_ids, pairs, pairs.packed().unwrap(), &mut tokens));
+        assert!(merge_by_scan::<N>(piece, byte_ids, pairs, pairs.perfect().unwrap(), &mut tokens));
         tokens
     }
 
     pub(in crate::bpe) fn heap(pairs: &PairTable, byte_ids: &ByteIds, piece: &[u8]) -> Vec<u32> {
-        let tokens: Vec<u32> = piece.iter().map(|byte| byte_ids[usize::from(*byte)].unwrap()).collect();
+        let tokens: Vec<u32> = piece.iter().map(|byte| byte_ids.get(*byte).unwrap()).collect();
         let ranks = tokens.windows(2).map(|pair| pairs.rank(pair[0], pair[1])).collect();
         let mut buffers = MergeBuffers { tokens, ranks, ..MergeBuffers::default() };
         merge_by_heap(pairs, &mut buffers);

@@ -8,12 +8,15 @@ mod batch;
 mod bridge;
 mod cache;
 mod encode;
+mod growing;
+mod in_turn;
 mod key;
 mod last_merge;
 mod merge;
 mod misses;
 mod output;
 mod pairs;
+mod perfect;
 mod spares;
 pub mod train;
 
@@ -68,7 +71,7 @@ impl BpeModel {
     /// merges say (tiktoken always, Hugging Face's `ignore_merges`).
     pub fn new(pattern: Pattern, vocab: Vocab, merges: Merges, whole_pieces: bool) -> Result<BpeModel> {
         cache::check_variable()?;
-        let byte_ids = Box::new(byte_ids(&vocab));
+        let byte_ids = Box::new(ByteIds::of(&vocab));
         let pairs = match &merges {
             Merges::List(list) => {
                 check_merges(&vocab, list)?;
@@ -123,14 +126,28 @@ impl BpeModel {
 }
 
 /// The token of each single byte, where there is one.
-type ByteIds = [Option<u32>; 256];
+#[derive(Debug)]
+struct ByteIds {
+    /// `NONE` where there is none.
+    ids: [u32; 256],
+    /// Whether every byte has one.
+    all: bool,
+}
 
-fn byte_ids(vocab: &Vocab) -> ByteIds {
-    let mut ids = [None; 256];
-    for (byte, id) in (0..=u8::MAX).zip(&mut ids) {
-        *id = vocab.id(&[byte]);
+impl ByteIds {
+    const NONE: u32 = u32::MAX;
+
+    fn of(vocab: &Vocab) -> ByteIds {
+        let mut ids = [ByteIds::NONE; 256];
+        for (byte, id) in (0..=u8::MAX).zip(&mut ids) {
+            *id = vocab.id(&[byte]).unwrap_or(ByteIds::NONE);
+        }
+        ByteIds { ids, all: !ids.contains(&ByteIds::NONE) }
     }
-    ids
+
+    fn get(&self, byte: u8) -> Option<u32> {
+        Some(self.ids[usize::from(byte)]).filter(|id| *id != ByteIds::NONE)
+    }
 }
 
 /// Every merge must name tokens that exist, and make what it says.

@@ -1,10 +1,10 @@
 //! Which pair of tokens merges, and when: one table for both merge rules.
 
+use super::growing::Growing;
 use super::last_merge::fill;
+use super::perfect::Perfect;
 use super::{ByteIds, Merge};
-use crate::byte_map::{folded_multiply, random_key};
 use crate::error::{Error, Result};
-use crate::prefetch::prefetch;
 use crate::vocab::Vocab;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,6 +19,7 @@ pub(super) struct PairTable {
     /// For pairs of single bytes, with which every piece begins: one load, no probing.
     bytes: Box<[u32]>,
     ids: Ids,
+    makes_all: bool,
 }
 
 /// The token that a rank makes.
@@ -55,44 +56,60 @@ impl PairTable {
             }
         }
         let mut bytes = no_bytes();
-        for (left, left_id) in byte_ids.iter().enumerate() {
-            for (right, right_id) in byte_ids.iter().enumerate() {
-                if let (Some(left_id), Some(right_id)) = (left_id, right_id) {
-                    bytes[left << 8 | right] = slots.get(*left_id, *right_id);
+        for left in 0..=u8::MAX {
+            for right in 0..=u8::MAX {
+                if let (Some(left_id), Some(right_id)) = (byte_ids.get(left), byte_ids.get(right)) {
+                    bytes[place_of_bytes(left, right)] = slots.get(left_id, right_id);
                 }
             }
         }
-        Ok(PairTable { slots, bytes, ids: Ids::of(list) })
+        Ok(PairTable { slots: slots.finished(), bytes, ids: Ids::of(list), makes_all: false })
     }
 
     /// Rank rule: two tokens whose bytes together are a token merge, and its id is the rank. Only the pairs that can come
     /// up are kept; see [`super::last_merge`].
     pub(super) fn from_ranks(vocab: &Vocab, byte_ids: &ByteIds) -> Result<PairTable> {
         let mut table = PairTable::empty(vocab);
-        fill(&mut table, vocab, byte_ids)?;
+        table.makes_all = fill(&mut table, vocab, byte_ids)?;
+        table.slots = table.slots.finished();
         Ok(table)
     }
 
     /// With room for a pair of each token.
     pub(super) fn empty(vocab: &Vocab) -> PairTable {
         let slots = Slots::for_vocab(vocab.len(), vocab);
-        PairTable { slots, bytes: no_bytes(), ids: Ids::From(0) }
+        PairTable { slots, bytes: no_bytes(), ids: Ids::From(0), makes_all: false }
     }
 
     /// The token `id` is made of `left` and `right`; `bytes` are its own.
     pub(super) fn insert(&mut self, left: u32, right: u32, id: u32, bytes: &[u8]) {
         self.slots.insert(left, right, id);
         if let [left, right] = *bytes {
-            self.bytes[usize::from(left) << 8 | usize::from(right)] = id;
+            self.bytes[place_of_bytes(left, right)] = id;
         }
     }
 
-    /// The table behind, where ids and ranks are small enough.
-    pub(super) fn packed(&self) -> Option<&Packed> {
+    /// The table behind, while it is being filled and where ids and ranks are small enough.
+    pub(super) fn growing(&self) -> Option<&Growing> {
         match &self.slots {
-            Slots::Packed(packed) => Some(packed),
-            Slots::Wide(_) => None,
+            Slots::Growing(growing) => Some(growing),
+            _ => None,
         }
+    }
+
+    /// The table behind, once it is filled and where ids and ranks are small enough.
+    #[inline(always)]
+    pub(super) fn perfect(&self) -> Option<&Perfect> {
+        match &self.slots {
+            Slots::Perfect(perfect) => Some(perfect),
+            _ => None,
+        }
+    }
+
+    /// Whether merging the bytes of any token is known to come to that token (the first with these bytes), so that a piece which is
+    /// one need not be looked up before it is merged. So it is with cl100k_base and o200k_base.
+    pub(super) fn makes_all(&self) -> bool {
+        self.makes_all
     }
 
     /// All pairs, those that merge first at the start.
@@ -113,7 +130,13 @@ impl PairTable {
     /// The rank of the tokens of two single bytes.
     #[inline(always)]
     pub(super) fn rank_of_bytes(&self, left: u8, right: u8) -> u32 {
-        self.bytes[usize::from(left) << 8 | usize::from(right)]
+        self.bytes[place_of_bytes(left, right)]
+    }
+
+    /// The same; `NO_RANK` or more if they do not merge, but less than twice as much. Only where the table is perfect.
+    #[inline(always)]
+    pub(super) fn small_rank_of_bytes(&self, left: u8, right: u8) -> u32 {
+        self.rank_of_bytes(left, right).min(NO_RANK)
     }
 
     /// The token that a pair of this rank becomes.
@@ -126,14 +149,54 @@ impl PairTable {
     }
 }
 
+/// Two bytes as they follow each other in memory: that is one load.
+#[inline(always)]
+fn place_of_bytes(left: u8, right: u8) -> usize {
+    usize::from(u16::from_le_bytes([left, right]))
+}
+
 fn no_bytes() -> Box<[u32]> {
     vec![NEVER; 1 << 16].into_boxed_slice()
 }
 
-/// A hash table without deletion.
+/// Ids have so many bits where pairs are packed: a pair and its rank, 20 + 20 + 24 bits, are one slot of 8 bytes.
+const ID_BITS: u32 = 20;
+pub(super) const RANK_BITS: u32 = 24;
+/// Ids from here on are not packed, so that no pair is that of an empty slot. A pair with this one as one of its tokens is in
+/// no table.
+pub(super) const NO_ID: u32 = (1 << ID_BITS) - 1;
+/// From here on: the pair does not merge.
+pub(super) const NO_RANK: u32 = 1 << RANK_BITS;
+/// A slot without a pair.
+pub(super) const EMPTY: u64 = u64::MAX;
+
+/// A pair on its way: where its search starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sought {
+    /// Its slot, if its rank were 0.
+    pub slot: u64,
+    pub place: usize,
+}
+
+impl Sought {
+    /// A pair that is in no table.
+    pub(super) const NOTHING: Sought = Sought { slot: (NO_ID as u64) << RANK_BITS, place: 0 };
+}
+
+/// Packed pairs, which are looked up in two steps, as the memory is on its way in between.
+pub(super) trait Lookup {
+    /// Asks for the memory where a pair would be. Ids must be `NO_ID` at most, and one of them below.
+    fn seek(&self, left: u32, right: u32) -> Sought;
+
+    /// The rank of the pair; `NO_RANK` or more, but less than twice as much, if it is not in the table.
+    fn rank(&self, sought: &Sought) -> u32;
+}
+
+/// Pairs and ranks, without deletion.
 #[derive(Debug)]
 enum Slots {
-    Packed(Packed),
+    Growing(Growing),
+    Perfect(Perfect),
     /// For vocabularies of more than a million tokens, if there ever is one.
     Wide(HashMap<(u32, u32), u32>),
 }
@@ -147,16 +210,25 @@ impl Slots {
 
     /// The same for ids up to `largest`.
     fn for_at_most(count: usize, largest: u32) -> Slots {
-        if largest >= NO_ID || count > NO_RANK as usize {
+        if largest >= NO_ID || count >= NO_RANK as usize {
             return Slots::Wide(HashMap::new());
         }
-        Slots::Packed(Packed::for_at_most(count))
+        Slots::Growing(Growing::for_at_most(count))
+    }
+
+    /// With all pairs in it.
+    fn finished(self) -> Slots {
+        match self {
+            Slots::Growing(growing) => Slots::Perfect(Perfect::of(growing.slots())),
+            other => other,
+        }
     }
 
     /// Where the pair is in the table already, its rank stays and is returned.
     fn insert(&mut self, left: u32, right: u32, rank: u32) -> Option<u32> {
         match self {
-            Slots::Packed(packed) => packed.insert(left, right, rank),
+            Slots::Growing(growing) => growing.insert(left, right, rank),
+            Slots::Perfect(_) => unreachable!(),
             Slots::Wide(map) => match map.entry((left, right)) {
                 Entry::Occupied(entry) => Some(*entry.get()),
                 Entry::Vacant(entry) => {
@@ -170,8 +242,8 @@ impl Slots {
     #[inline]
     fn get(&self, left: u32, right: u32) -> u32 {
         match self {
-            Slots::Packed(packed) if left.max(right) < NO_ID => packed.answer(&packed.ask(left, right)),
-            Slots::Packed(_) => NEVER,
+            Slots::Growing(growing) => rank_in(growing, left, right),
+            Slots::Perfect(perfect) => rank_in(perfect, left, right),
             Slots::Wide(map) => map.get(&(left, right)).copied().unwrap_or(NEVER),
         }
     }
@@ -179,129 +251,32 @@ impl Slots {
     /// In no particular order.
     fn for_each(&self, mut pair: impl FnMut(u32, u32, u32)) {
         match self {
-            Slots::Packed(packed) => packed.for_each(pair),
+            Slots::Growing(growing) => growing.slots().iter().for_each(|slot| in_slot(*slot, &mut pair)),
+            Slots::Perfect(perfect) => perfect.slots().for_each(|slot| in_slot(slot, &mut pair)),
             Slots::Wide(map) => map.iter().for_each(|(&(left, right), &rank)| pair(left, right, rank)),
         }
     }
 }
 
-/// 8 bytes a slot, left and right in 20 bits each and the rank in 24: 4 MiB for o200k_base. Four slots lie together and
-/// are filled in turn; what finds them full goes to the next four. At most half are taken, so one lookup in seven goes on at
-/// most (three in eight in published vocabularies: one in fifteen), and all else is without a branch, as nobody can predict
-/// where a pair is. The hash is keyed with a number drawn anew for each table, so no vocabulary
-/// can be written whose pairs all fall into one place.
-#[derive(Debug)]
-pub(super) struct Packed {
-    /// A power of two of them.
-    buckets: Box<[Bucket]>,
-    key: u64,
-}
-
-/// Half a cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(32))]
-struct Bucket([u64; SLOTS]);
-
-const SLOTS: usize = 4;
-const ID_BITS: u32 = 20;
-const RANK_BITS: u32 = 24;
-/// Ids from here on are not packed, so that no key is that of an empty slot. A pair with this one as one of its tokens is in
-/// no table.
-pub(super) const NO_ID: u32 = (1 << ID_BITS) - 1;
-/// The rank, as slots have it, of a pair that does not merge.
-pub(super) const NO_RANK: u32 = (1 << RANK_BITS) - 1;
-const EMPTY: u64 = u64::MAX;
-
-/// A pair on its way: where its search starts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Asked {
-    pair: u64,
-    place: usize,
-}
-
-impl Packed {
-    fn for_at_most(count: usize) -> Packed {
-        let slots = (count * 2).next_power_of_two().max(SLOTS);
-        let buckets = vec![Bucket([EMPTY; SLOTS]); slots / SLOTS].into_boxed_slice();
-        Packed { buckets, key: random_key()[0] }
-    }
-
-    /// Ids must be `NO_ID` at most, and one of them below.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the bits of a place remain")]
-    pub(super) fn ask(&self, left: u32, right: u32) -> Asked {
-        let pair = u64::from(left) << ID_BITS | u64::from(right);
-        let hash = folded_multiply(pair ^ self.key, 0x9e37_79b9_7f4a_7c15);
-        Asked { pair, place: hash as usize & (self.buckets.len() - 1) }
-    }
-
-    /// Asks for the memory where the search for a pair starts.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, asked: &Asked) {
-        prefetch(&self.buckets[asked.place]);
-    }
-
-    /// Both: what to give to [`Packed::answer`] a little later.
-    #[inline(always)]
-    pub(super) fn seek(&self, left: u32, right: u32) -> Asked {
-        let asked = self.ask(left, right);
-        self.prefetch(&asked);
-        asked
-    }
-
-    /// The rank of a pair, `NEVER` if it is not in the table.
-    #[inline(always)]
-    pub(super) fn answer(&self, asked: &Asked) -> u32 {
-        let rank = self.answer_packed(asked);
-        if rank == NO_RANK { NEVER } else { rank }
-    }
-
-    /// The rank of a pair, `NO_RANK` if it is not in the table.
-    #[inline(always)]
-    pub(super) fn answer_packed(&self, asked: &Asked) -> u32 {
-        let mut place = asked.place;
-        loop {
-            let Bucket(slots) = &self.buckets[place];
-            let found =
-                slots.iter().fold(EMPTY, |found, &slot| if slot >> RANK_BITS == asked.pair { slot } else { found });
-            if (found != EMPTY) | (slots[SLOTS - 1] == EMPTY) {
-                return rank_of(found);
-            }
-            place = (place + 1) & (self.buckets.len() - 1);
-        }
-    }
-
-    /// Where the pair is in the table already, its rank stays and is returned.
-    pub(super) fn insert(&mut self, left: u32, right: u32, rank: u32) -> Option<u32> {
-        let Asked { pair, mut place } = self.ask(left, right);
-        let last = self.buckets.len() - 1;
-        loop {
-            for slot in &mut self.buckets[place].0 {
-                if *slot >> RANK_BITS == pair {
-                    return Some(rank_of(*slot));
-                }
-                if *slot == EMPTY {
-                    *slot = pair << RANK_BITS | u64::from(rank);
-                    return None;
-                }
-            }
-            place = (place + 1) & last;
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "fields of a slot")]
-    fn for_each(&self, mut pair: impl FnMut(u32, u32, u32)) {
-        for slot in self.buckets.iter().flat_map(|bucket| bucket.0).filter(|slot| *slot != EMPTY) {
-            let ids = slot >> RANK_BITS;
-            pair((ids >> ID_BITS) as u32, (ids & u64::from(NO_ID)) as u32, rank_of(slot));
-        }
-    }
-}
-
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "24 bits")]
-fn rank_of(slot: u64) -> u32 {
-    (slot & u64::from(NO_RANK)) as u32
+fn rank_in(table: &impl Lookup, left: u32, right: u32) -> u32 {
+    if left.max(right) >= NO_ID {
+        return NEVER;
+    }
+    let rank = table.rank(&table.seek(left, right));
+    if rank >= NO_RANK { NEVER } else { rank }
+}
+
+/// A slot with two ids of up to [`ID_BITS`] and rank 0.
+#[inline(always)]
+pub(super) fn slot_of(left: u32, right: u32) -> u64 {
+    u64::from(left) << (ID_BITS + RANK_BITS) | u64::from(right) << RANK_BITS
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "fields of a slot")]
+fn in_slot(slot: u64, pair: &mut impl FnMut(u32, u32, u32)) {
+    let ids = slot >> RANK_BITS;
+    pair((ids >> ID_BITS) as u32, (ids & u64::from(NO_ID)) as u32, slot as u32 & (NO_RANK - 1));
 }
 
 #[cfg(test)]
@@ -314,26 +289,34 @@ mod tests {
         fn packed_and_wide_slots_agree(entries in prop::collection::vec(((0u32..40, 0u32..40), 0u32..1000), 0..300), large in any::<bool>()) {
             let largest = if large { NO_ID } else { 39 };
             let mut slots = Slots::for_at_most(entries.len(), largest);
-            prop_assert_eq!(matches!(slots, Slots::Wide(_)), large);
+            prop_assert_eq!(matches!(slots, Slots::Growing(_)), !large);
             let mut map: HashMap<(u32, u32), u32> = HashMap::new();
             for ((left, right), rank) in entries {
                 let first = *map.entry((left, right)).or_insert(rank);
                 let again = slots.insert(left, right, rank);
                 prop_assert!(again == Some(first) || (again.is_none() && first == rank));
             }
-            for left in (0..40).chain([NO_ID, 1 << ID_BITS, u32::MAX]) {
-                for right in (0..40).chain([NO_ID, u32::MAX]) {
-                    prop_assert_eq!(slots.get(left, right), map.get(&(left, right)).copied().unwrap_or(NEVER));
-                }
-            }
-            let mut all = HashMap::new();
-            slots.for_each(|left, right, rank| assert!(all.insert((left, right), rank).is_none()));
-            prop_assert_eq!(all, map);
+            has_all(&slots, &map)?;
+            let slots = slots.finished();
+            prop_assert_eq!(matches!(slots, Slots::Perfect(_)), !large);
+            has_all(&slots, &map)?;
         }
+    }
+
+    fn has_all(slots: &Slots, map: &HashMap<(u32, u32), u32>) -> std::result::Result<(), TestCaseError> {
+        for left in (0..40).chain([NO_ID, 1 << ID_BITS, u32::MAX]) {
+            for right in (0..40).chain([NO_ID, u32::MAX]) {
+                prop_assert_eq!(slots.get(left, right), map.get(&(left, right)).copied().unwrap_or(NEVER));
+            }
+        }
+        let mut all = HashMap::new();
+        slots.for_each(|left, right, rank| assert!(all.insert((left, right), rank).is_none()));
+        prop_assert_eq!(&all, map);
+        Ok(())
     }
 
     #[test]
     fn more_ranks_than_fit_are_not_packed() {
-        assert!(matches!(Slots::for_at_most(NO_RANK as usize + 1, 5), Slots::Wide(_)));
+        assert!(matches!(Slots::for_at_most(NO_RANK as usize, 5), Slots::Wide(_)));
     }
 }

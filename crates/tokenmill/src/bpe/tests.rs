@@ -1,3 +1,4 @@
+use super::in_turn::tests_support::in_turn;
 use super::merge::SCAN_LIMIT;
 use super::merge::tests_support::{heap, scan};
 use super::*;
@@ -37,12 +38,12 @@ fn by_definition(vocab: &Vocab, rank_of: impl Fn(u32, u32) -> Option<(u32, u32)>
 /// `tokens` are those of a, b and c.
 fn all_give(table: &PairTable, vocab: &Vocab, tokens: &[u32], expected: &[u32]) -> Result<(), TestCaseError> {
     let piece: Vec<u8> = tokens.iter().flat_map(|token| vocab.bytes(*token).unwrap()).copied().collect();
-    let byte_ids = byte_ids(vocab);
-    if table.packed().is_some() && piece.len() <= 16 {
+    let byte_ids = ByteIds::of(vocab);
+    if table.perfect().is_some() && piece.len() < 16 {
         prop_assert_eq!(scan::<16>(table, &byte_ids, &piece), expected);
     }
-    if table.packed().is_some() && piece.len() <= SCAN_LIMIT {
-        prop_assert_eq!(scan::<SCAN_LIMIT>(table, &byte_ids, &piece), expected);
+    if table.perfect().is_some() && piece.len() <= SCAN_LIMIT {
+        prop_assert_eq!(scan::<{ SCAN_LIMIT + 1 }>(table, &byte_ids, &piece), expected);
     }
     prop_assert_eq!(heap(table, &byte_ids, &piece), expected);
     let (mut merged, mut buffers) = (Vec::new(), merge::MergeBuffers::default());
@@ -54,7 +55,7 @@ fn all_give(table: &PairTable, vocab: &Vocab, tokens: &[u32], expected: &[u32]) 
 proptest! {
     #[test]
     fn every_strategy_follows_the_merge_list((vocab, merges) in model_parts(), tokens in prop::collection::vec(0u32..3, 1..120)) {
-        let table = PairTable::from_list(&vocab, &merges, &byte_ids(&vocab)).unwrap();
+        let table = PairTable::from_list(&vocab, &merges, &ByteIds::of(&vocab)).unwrap();
         let rank = |left, right| {
             merges.iter().position(|m| (m.left, m.right) == (left, right)).map(|rank| (rank as u32, merges[rank].id))
         };
@@ -64,13 +65,40 @@ proptest! {
 
     #[test]
     fn every_strategy_follows_the_ranks((vocab, _) in model_parts(), tokens in prop::collection::vec(0u32..3, 1..120)) {
-        let table = PairTable::from_ranks(&vocab, &byte_ids(&vocab)).unwrap();
+        let table = PairTable::from_ranks(&vocab, &ByteIds::of(&vocab)).unwrap();
         let rank = |left, right| {
             let bytes = [vocab.bytes(left)?, vocab.bytes(right)?].concat();
             vocab.id(&bytes).map(|id| (id, id))
         };
         let expected = by_definition(&vocab, rank, &tokens);
         all_give(&table, &vocab, &tokens, &expected)?;
+    }
+}
+
+proptest! {
+    /// Fewer pieces than are merged in turn, as many, and more; now and then with a byte that has no token.
+    #[test]
+    fn pieces_merged_in_turn_become_what_they_become_alone(
+        (vocab, merges) in model_parts(),
+        pieces in prop::collection::vec(prop::collection::vec(prop_oneof![30 => b'a'..b'd', 1 => Just(b'd')], 1..16), 0..50),
+        ranks: bool,
+    ) {
+        let byte_ids = ByteIds::of(&vocab);
+        let table = match ranks {
+            true => PairTable::from_ranks(&vocab, &byte_ids).unwrap(),
+            false => PairTable::from_list(&vocab, &merges, &byte_ids).unwrap(),
+        };
+        let perfect = table.perfect().unwrap();
+        let known = |piece: &Vec<u8>| !piece.contains(&b'd');
+        let expected: Vec<Option<Vec<u32>>> =
+            pieces.iter().map(|piece| known(piece).then(|| heap(&table, &byte_ids, piece))).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        for became in in_turn::<16>(&pieces, perfect, &table, &byte_ids) {
+            prop_assert_eq!(&became, &expected);
+        }
+        for became in in_turn::<32>(&pieces, perfect, &table, &byte_ids) {
+            prop_assert_eq!(&became, &expected);
+        }
     }
 }
 
@@ -106,8 +134,8 @@ fn all_cuts(vocab: &Vocab) -> Vec<Merge> {
 }
 
 fn ranks_follow_the_rule(vocab: &Vocab, text: &[u8]) -> Result<(), TestCaseError> {
-    let byte_ids = byte_ids(vocab);
-    let Some(tokens) = text.iter().map(|byte| byte_ids[usize::from(*byte)]).collect::<Option<Vec<u32>>>() else {
+    let byte_ids = ByteIds::of(vocab);
+    let Some(tokens) = text.iter().map(|byte| byte_ids.get(*byte)).collect::<Option<Vec<u32>>>() else {
         return Ok(());
     };
     let table = PairTable::from_ranks(vocab, &byte_ids).unwrap();
@@ -144,11 +172,34 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    /// Whether merging makes every token, so that they are not looked up, or not.
+    #[test]
+    fn a_piece_that_is_a_token_is_that_token(vocab in any_vocab(1), pieces in prop::collection::vec(prop::collection::vec(b'a'..b'd', 1..20), 1..30)) {
+        let byte_ids = ByteIds::of(&vocab);
+        prop_assume!(byte_ids.get(b'c').is_some());
+        let table = PairTable::from_ranks(&vocab, &byte_ids).unwrap();
+        let made = |bytes: &[u8]| byte_ids.get(bytes[0]).is_some() && heap(&table, &byte_ids, bytes) == [vocab.id(bytes).unwrap()];
+        prop_assert_eq!(table.makes_all(), vocab.iter().all(|(_, bytes)| made(bytes)));
+        let tokens = vocab.iter().map(|(_, bytes)| bytes.to_vec());
+        let pieces: Vec<Vec<u8>> = pieces.into_iter().chain(tokens).collect();
+        let model = BpeModel::new(Pattern::parse("[abc]+").unwrap(), vocab.clone(), Merges::Ranks, true).unwrap();
+        let text = String::from_utf8(pieces.join(&b'|')).unwrap();
+        let mut ids: Vec<u32> = Vec::new();
+        for piece in text.split('|') {
+            model.encode(piece, &mut ids).unwrap();
+        }
+        let expected = |piece: &Vec<u8>| vocab.id(piece).map_or_else(|| heap(&table, &byte_ids, piece), |id| vec![id]);
+        prop_assert_eq!(ids, pieces.iter().flat_map(expected).collect::<Vec<u32>>());
+    }
+}
+
 #[test]
 fn a_token_that_is_very_long_does_not_take_for_ever() {
     let tokens = (0..=u8::MAX).map(|byte| vec![byte]).chain([vec![b'a'; 2], vec![b'a'; 1 << 20]]);
     let vocab = Vocab::new((0..).zip(tokens).collect()).unwrap();
-    assert_eq!(PairTable::from_ranks(&vocab, &byte_ids(&vocab)).unwrap().by_rank().len(), 1);
+    assert_eq!(PairTable::from_ranks(&vocab, &ByteIds::of(&vocab)).unwrap().by_rank().len(), 1);
 }
 
 #[test]

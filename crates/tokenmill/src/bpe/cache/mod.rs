@@ -47,6 +47,11 @@ const ID: u32 = (1 << ID_BITS) - 1;
 const ELSEWHERE: u32 = 0x80;
 const NUMBER: u32 = 7;
 
+/// For each number of ids: their bits.
+const FIRST: [[u32; SHORT_IDS]; SHORT_IDS + 1] =
+    [[0; SHORT_IDS], [ID, 0, 0, 0], [ID, ID, 0, 0], [ID, ID, ID, 0], [ID; SHORT_IDS]];
+
+/// The ids of a piece as they are kept, or why they are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(16))]
 pub(super) struct Became([u32; SHORT_IDS]);
@@ -65,6 +70,15 @@ impl Became {
         let small = four.iter().fold(0, |all, id| all | id) <= ID;
         four[SHORT_IDS - 1] |= (ids.len() as u32) << ID_BITS;
         (small && !ids.is_empty()).then_some(Became(four))
+    }
+
+    /// Of the first `count` of four ids of up to 24 bits, 1 to 4.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
+    fn of_first(ids: [u32; SHORT_IDS], count: usize) -> Became {
+        let mut four: [u32; SHORT_IDS] = std::array::from_fn(|place| ids[place] & FIRST[count][place]);
+        four[SHORT_IDS - 1] |= (count as u32) << ID_BITS;
+        Became(four)
     }
 
     /// Whether it is `UNKNOWN`.
@@ -234,6 +248,14 @@ impl PieceCache {
         fits
     }
 
+    /// Remembers that a short piece became the first `count` of four ids, of up to 24 bits, and gives them as they are kept.
+    #[inline(always)]
+    pub(super) fn put_few(&mut self, key: u128, ids: [u32; SHORT_IDS], count: usize) -> Became {
+        let became = Became::of_first(ids, count);
+        self.put_short(key, became);
+        became
+    }
+
     /// Remembers what a short piece became, and gives it as it is kept.
     pub(super) fn put_key(&mut self, key: u128, became: impl Iterator<Item = u32>) -> Became {
         let mut ids = [0; SHORT];
@@ -340,6 +362,18 @@ mod tests {
         for (number, piece) in (0..).zip(pieces) {
             assert_eq!(get(&cache, piece, Kind::Whole), Some(vec![number]));
             assert_eq!(get(&cache, piece, Kind::Part), (piece.len() <= MEDIUM).then(|| vec![number, 7]));
+        }
+    }
+
+    #[test]
+    fn a_few_ids_are_kept_without_what_follows_them() {
+        let mut cache = PieceCache::default();
+        let ids = [7, ID, 0, 9];
+        for count in 1..=SHORT_IDS {
+            let piece = &b"abcd"[..count];
+            let became = cache.put_few(key::short(piece, 0, count, Kind::Whole), ids, count);
+            assert_eq!((became, became.count()), (Became::of(&ids[..count]).unwrap(), count));
+            assert_eq!(get(&cache, piece, Kind::Whole).as_deref(), Some(&ids[..count]));
         }
     }
 
