@@ -24,6 +24,7 @@ from tokenmill.tokenizer import Tokenizer
 from tokenmill.train_tokenizer import train_bpe
 
 OPTIONS: dict[str, Any] = {"shard_tokens": 900, "val_fraction": 0.2, "on_error": "quarantine"}
+Whole = tuple[TokenStore, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = random.Random(5)
 
     def some(count: int) -> list[str]:
-        return [" ".join(texts.choices(["cat", "dog", "<|endoftext|>", "naïve"], k=9)) for _ in range(count)]
+        return [
+            " ".join(texts.choices(["cat", "dog", "<|endoftext|>", "naïve"], k=texts.choice([2, 9])))
+            for _ in range(count)
+        ]
 
     def lines(count: int) -> bytes:
         records = [json.dumps({"text": text}) for text in some(count)]
@@ -60,17 +64,21 @@ def tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.load(folder / "tokenizer.json")
 
 
-@pytest.fixture(scope="module")
-def whole(folder: Path, tokenizer: Tokenizer) -> TokenStore:
+@pytest.fixture(scope="module", params=[None, "exact"])
+def whole(folder: Path, tokenizer: Tokenizer, request: pytest.FixtureRequest) -> Whole:
+    """The store of one process, and its options."""
+    options = OPTIONS | {"dedup": request.param}
     store = prepare(
         str(folder / "data"),
         tokenizer=tokenizer,
-        out=folder / "whole.tm",
+        out=folder / f"whole-{request.param}.tm",
         quarantine=folder / "rejected.jsonl",
-        **OPTIONS,
+        **options,
     )
-    assert len(store.manifest["shards"]) > 3 and store.manifest["summary"]["rejected"] == 4
-    return store
+    summary = store.manifest["summary"]
+    assert len(store.manifest["shards"]) > 3 and summary["rejected"] == 4 and summary["special_text"] > 20
+    assert (summary["duplicates"] > 50) == (request.param == "exact")
+    return store, options
 
 
 def files(store: Path) -> dict[str, bytes]:
@@ -79,8 +87,9 @@ def files(store: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 12])
 def test_tasks_in_any_order_make_the_store_of_one_process(
-    folder: Path, tmp_path: Path, tokenizer: Tokenizer, whole: TokenStore, count: int
+    folder: Path, tmp_path: Path, tokenizer: Tokenizer, whole: Whole, count: int
 ):
+    store, options = whole
     numbers = random.Random(count).sample(range(1, count + 1), count)
     for number in numbers:
         part = prepare(
@@ -89,11 +98,11 @@ def test_tasks_in_any_order_make_the_store_of_one_process(
             out=tmp_path / "s.tm",
             quarantine=tmp_path / "rejected.jsonl",
             task=(number, count),
-            **OPTIONS,
+            **options,
         )
         assert part.verify().ok and part.path.parent == tmp_path / "s.tm.tasks"
     sealed = seal(tmp_path / "s.tm")
-    assert files(sealed.path) == files(whole.path) and sealed.verify().ok
+    assert files(sealed.path) == files(store.path) and sealed.verify().ok
     rejected = sorted(tmp_path.glob("rejected.jsonl.task-*"))
     assert b"".join(path.read_bytes() for path in rejected) == (folder / "rejected.jsonl").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir() if path not in rejected) == ["s.tm"]
@@ -132,8 +141,6 @@ def test_what_cannot_be_divided_is_refused(folder: Path, tmp_path: Path, tokeniz
     out = tmp_path / "s.tm"
     with pytest.raises(ValueError, match="only files can be divided among tasks"):
         prepare(Documents.from_texts(["a"]), tokenizer=tokenizer, out=out, task=(1, 2))
-    with pytest.raises(ValueError, match="tasks do not know each other's texts"):
-        prepare(str(folder / "data"), tokenizer=tokenizer, out=out, task=(1, 2), dedup="exact")
     with pytest.raises(ValueError, match="<stdin> has no size that tells which task reads it"):
         prepare(Documents.from_files("-", format="text"), tokenizer=tokenizer, out=out, task=(1, 2))
     for task in [(0, 2), (3, 2)]:

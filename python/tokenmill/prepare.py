@@ -69,7 +69,7 @@ def prepare(
         specials: what a special token spelled in a document is: "text" (nobody can inject one), "error" (the
             document is rejected), or "allow" (the token).
         dedup: "exact" keeps the first of the documents that have the same text. Takes about 40 bytes of
-            memory a document.
+            memory a document, of those kept; where tasks prepare the store, `seal` takes that too.
         on_error: what becomes of a record that holds no document (not UTF-8, not JSON, without its field):
             "raise" ends the work at the first, "skip" leaves it out, "quarantine" also writes it to a file.
             Damaged compressed data, a row that is null, and text that the tokenizer has no token for are
@@ -86,7 +86,7 @@ def prepare(
             Tasks may run at once, on machines that share a file system, in any order. What is returned is
             the task's part, a store of its files in ``out.tasks``. A task goes on where it was stopped, and
             does nothing where it is done. The file of ``quarantine`` gets ``.task-00001-of-00003`` added to
-            its name; in the order of the names they are the file of one process. Without ``dedup``.
+            its name; in the order of the names they are the file of one process.
         append: add the documents to the store at ``out``, as new shards behind the old ones, of which no byte
             changes; tokens and documents keep their numbers. Document by document it is then the store that
             all inputs together make. Until the last moment it opens as it was, for those who read it

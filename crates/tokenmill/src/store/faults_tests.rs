@@ -2,7 +2,7 @@
 //! either no store opens, or the one that opens is complete; and resuming ends in the same bytes.
 
 use super::append;
-use super::coder::Coder;
+use super::coder::{Coder, SpecialTokens};
 use super::disk::Disk;
 use super::faults::{Fault, Faults, Loss};
 use super::prepare::{LateWriter, write_documents};
@@ -78,8 +78,14 @@ fn encode(text: &str, ids: &mut Vec<u16>) -> Result<()> {
     Ok(())
 }
 
+/// Each 1 is a special token.
+#[expect(clippy::unnecessary_wraps, reason = "as a coder's")]
+fn special_text(text: &str) -> Result<SpecialTokens> {
+    Ok((text.matches('1').count() as u64, None))
+}
+
 pub(super) const CODER: Coder<'static, u16> =
-    Coder { encode: &encode, special_text: &|_| Ok((0, None)), long_text: &super::prepare_tests::no_long_text };
+    Coder { encode: &encode, special_text: &special_text, long_text: &super::prepare_tests::no_long_text };
 
 /// What a run is told.
 #[derive(Clone)]

@@ -101,8 +101,8 @@ impl<'a> Long<'a> {
                 let ended = end.and_then(|bytes| long.finish(&mut text, &place, bytes, selection, options));
                 *slot = None;
                 Some(match ended {
-                    Ok((mut item, bytes)) => {
-                        selection.admit(&mut item, bytes);
+                    Ok(mut item) => {
+                        selection.admit(&mut item);
                         item
                     }
                     Err(rejected) if options.skip_rejected => {
@@ -127,7 +127,7 @@ impl<'a> Long<'a> {
         Ok(String::new())
     }
 
-    /// The document, which is read to its end, and its length in bytes. What is left to be encoded goes to `text`.
+    /// The document, which is read to its end. What is left to be encoded goes to `text`.
     fn finish(
         &mut self,
         text: &mut String,
@@ -135,7 +135,7 @@ impl<'a> Long<'a> {
         record_bytes: u64,
         selection: &Selection,
         options: &PrepareOptions,
-    ) -> Result<(Item, u64), Rejected> {
+    ) -> Result<Item, Rejected> {
         let (rest, (special_text, first)) = self.text.finish();
         text.push_str(&rest);
         if let (SpecialText::Error, Some((token, start))) = (options.recipe.specials, first) {
@@ -143,9 +143,10 @@ impl<'a> Long<'a> {
             return Err(spells_special(&place.name, "byte", place.position, (&token, start), record));
         }
         let hash: Hash = std::mem::take(&mut self.sha256).finalize().into();
-        let origin = Origin { input: place.input, position: place.position, text: hash };
+        let Place { input, position, .. } = *place;
+        let origin = Origin { input, position, text: hash, text_bytes: self.bytes, special_text };
         let split = selection.splitter.split(&hash);
-        Ok((Item { split, origin, special_text, action: Action::Encode }, self.bytes))
+        Ok(Item { split, origin, action: Action::Encode })
     }
 }
 
@@ -158,8 +159,9 @@ fn of_document(error: Error, place: &Place) -> Error {
 
 /// What is no document.
 fn dropped(place: &Place) -> Item {
-    let origin = Origin { input: place.input, position: place.position, text: Hash::default() };
-    Item { split: super::Split::Train, origin, special_text: 0, action: Action::Drop }
+    let Place { input, position, .. } = *place;
+    let origin = Origin { input, position, text: Hash::default(), text_bytes: 0, special_text: 0 };
+    Item { split: super::Split::Train, origin, action: Action::Drop }
 }
 
 /// The ids of a piece, BOS and EOS included.

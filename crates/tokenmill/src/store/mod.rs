@@ -67,6 +67,7 @@ mod stages;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod verify;
 mod verify_blocks;
 mod workspace;

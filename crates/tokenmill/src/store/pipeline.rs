@@ -201,15 +201,16 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
     let documents = block.parse_each(&mut reject)?;
     let mut items = Vec::with_capacity(documents.len());
     for (text, position) in documents.iter().zip(&documents.positions) {
-        let origin = Origin { input: documents.input, position: *position, text: text_hash(text) };
         let (special_text, first) = (coder.special_text)(text)?;
+        let (text_bytes, hash) = (text.len() as u64, text_hash(text));
+        let origin = Origin { input: documents.input, position: *position, text: hash, text_bytes, special_text };
         let mut action = Action::Encode;
         if let (SpecialText::Error, Some(range)) = (options.recipe.specials, first) {
             let (token, record) = ((&text[range.clone()], range.start as u64), Record::Bytes(text.into()));
             reject(spells_special(&name, unit, *position, token, record))?;
             action = Action::Drop;
         }
-        items.push(Item { split: splitter.split(&origin.text), origin, special_text, action });
+        items.push(Item { split: splitter.split(&origin.text), origin, action });
     }
     Ok(Parsed { name, unit, documents, items, rejected })
 }

@@ -33,12 +33,6 @@ pub fn prepare(
     options: &PrepareOptions,
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
-    if options.task.is_some() && options.recipe.dedup {
-        let remedy = "remove duplicates before, or prepare in one process";
-        return Err(Error::value(format!(
-            "tasks do not know each other's texts, so that dedup cannot be exact; {remedy}"
-        )));
-    }
     if options.task.is_some() && options.append {
         let remedy = "append in one process, or prepare a store of its own and train on both";
         return Err(Error::value(format!("tasks make a new store; {remedy}")));

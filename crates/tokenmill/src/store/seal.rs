@@ -2,21 +2,20 @@
 
 use super::disk::Disk;
 use super::plan::Plan;
-use super::sealed::{from_hex, sha256};
-use super::select::OnDisk;
-use super::shard::{Origin, ShardEntry, ShardRecord, record_name, texts_name};
-use super::split::Split;
-use super::tasks::folder;
+use super::select::{Action, Item, OnDisk, Selection};
+use super::shard::ShardEntry;
+use super::split::{Split, Splitter};
+use super::tasks::{damaged, folder};
+use super::texts::Texts;
 use super::verify::{Report, check_shard};
 use super::workspace::refuse_existing;
 use super::writer::{Writer, WriterOptions};
-use super::{BLOCK_BYTES, Hash, Manifest, Store, Summary, TOKENIZER};
+use super::{Manifest, Store, Summary, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
 use crate::tokens::Tokens;
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Documents between two looks at the monitor.
@@ -69,9 +68,8 @@ pub(super) fn seal_on(disk: &Disk, out: &Path, monitor: &dyn Monitor) -> Result<
     if writer.tokenizer_sha256() != plan.tokenizer_sha256 {
         return Err(damaged(&first.path, TOKENIZER, "its SHA-256 is another than when it was written"));
     }
-    join(&mut writer, &parts, monitor)?;
+    let summary = join(&mut writer, &plan, &parts, monitor)?;
     let inputs = parts.iter().flat_map(|part| part.manifest.inputs.clone()).collect();
-    let summary = parts.iter().map(|part| part.manifest.summary).fold(Summary::default(), Summary::and);
     let manifest = writer.finish(inputs, summary)?;
     disk.remove_folder(&tasks)?;
     Ok(manifest)
@@ -149,11 +147,19 @@ fn missing(tasks: &Path, parts: &[Part], of: u64) -> Result<()> {
     ))
 }
 
-/// Appends all documents, those of each split in the order of the inputs.
-fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()> {
+/// Appends the documents of all, those of each split in the order of the inputs, as one process would: a text that a task has
+/// told from its own may have been there in a task before. Says what became of them.
+fn join(writer: &mut Writer, plan: &Plan, parts: &[Part], monitor: &dyn Monitor) -> Result<Summary> {
     let total = parts.iter().flat_map(|part| part.manifest.tables()).map(|(_, table)| table.num_tokens).sum();
-    let on_disk = OnDisk::First(writer.kept());
-    let mut copying = Copying { writer, on_disk, monitor, done: 0, total };
+    let left_out = |part: &Part| Summary { text_bytes: 0, special_text: 0, ..part.manifest.summary };
+    let selection = Selection {
+        splitter: Splitter::new(plan.recipe.val_fraction)?,
+        on_disk: OnDisk::First(writer.kept()),
+        texts: plan.recipe.dedup.then(HashSet::new),
+        quarantine: None,
+        summary: parts.iter().map(left_out).fold(Summary::default(), Summary::and),
+    };
+    let mut copying = Copying { writer, selection, monitor, done: 0, total };
     for split in Split::ALL {
         let mut first_input = 0;
         for part in parts {
@@ -161,13 +167,13 @@ fn join(writer: &mut Writer, parts: &[Part], monitor: &dyn Monitor) -> Result<()
             first_input += part.manifest.inputs.len();
         }
     }
-    Ok(())
+    Ok(copying.selection.summary)
 }
 
 /// The copying of parts, and how far it is.
 struct Copying<'a> {
     writer: &'a mut Writer,
-    on_disk: OnDisk,
+    selection: Selection,
     monitor: &'a dyn Monitor,
     /// Tokens,
     done: u64,
@@ -186,7 +192,7 @@ impl Copying<'_> {
         let mut document = 0;
         for entry in shards {
             part.check(entry, &Within { monitor: self.monitor, progress: self.progress() })?;
-            let mut texts = Texts::open(part, entry)?;
+            let mut texts = Texts::open(&part.path, entry)?;
             for index in 0..entry.num_documents {
                 let (input, position) = store.origin(document)?;
                 let input =
@@ -196,15 +202,20 @@ impl Copying<'_> {
                 if index % DOCUMENTS_PER_TICK == 0 {
                     self.monitor.tick(self.progress())?;
                 }
-                let origin = Origin { input, position, text: texts.next()? };
-                if self.on_disk.has(split, &origin) {
-                    self.writer.skip(split, &origin)?;
-                    continue;
+                let mut item = Item { split, origin: texts.next(input, position)?, action: Action::Encode };
+                self.selection.admit(&mut item);
+                match item.action {
+                    Action::Encode => {}
+                    Action::Skip => {
+                        self.writer.skip(split, &item.origin)?;
+                        continue;
+                    }
+                    Action::Drop => continue,
                 }
                 match store.pieces(first..end)?.as_slice() {
-                    [] => self.writer.append::<u16>(split, &[], &origin)?,
-                    [Tokens::U16(ids)] => self.writer.append(split, ids, &origin)?,
-                    [Tokens::U32(ids)] => self.writer.append(split, ids, &origin)?,
+                    [] => self.writer.append::<u16>(split, &[], &item.origin)?,
+                    [Tokens::U16(ids)] => self.writer.append(split, ids, &item.origin)?,
+                    [Tokens::U32(ids)] => self.writer.append(split, ids, &item.origin)?,
                     _ => return Err(damaged(&part.path, &entry.name, "a document is in more than one shard")),
                 }
             }
@@ -244,48 +255,6 @@ impl Part {
         match report.problems.first() {
             None => Ok(()),
             Some(problem) => Err(damaged(&self.path, &problem.file, &problem.reason)),
-        }
-    }
-}
-
-fn damaged(part: &Path, file: &str, reason: &str) -> Error {
-    Error::store(part.join(file), format!("{reason}; remove {} and run the task again", part.display()))
-}
-
-/// The hashes of the texts of a shard, a block at a time.
-struct Texts<'a> {
-    part: &'a Part,
-    name: String,
-    file: File,
-    hashes: std::vec::IntoIter<String>,
-    block: std::vec::IntoIter<Hash>,
-}
-
-impl Texts<'_> {
-    fn open<'a>(part: &'a Part, entry: &ShardEntry) -> Result<Texts<'a>> {
-        let (record, _) = ShardRecord::load(&part.path.join(record_name(&entry.name)))?;
-        let name = texts_name(&entry.name);
-        let Some(texts) = record.texts.filter(|texts| texts.bytes == entry.num_documents * 32) else {
-            return Err(damaged(&part.path, &name, "it has not as many hashes as there are documents"));
-        };
-        let path = part.path.join(&name);
-        let file = File::open(&path).map_err(Error::io(&path))?;
-        Ok(Texts { part, name, file, hashes: texts.sha256.into_iter(), block: Vec::new().into_iter() })
-    }
-
-    fn next(&mut self) -> Result<Hash> {
-        loop {
-            if let Some(hash) = self.block.next() {
-                return Ok(hash);
-            }
-            let mut bytes = Vec::new();
-            let path = self.part.path.join(&self.name);
-            (&mut self.file).take(BLOCK_BYTES).read_to_end(&mut bytes).map_err(Error::io(path))?;
-            let expected = self.hashes.next().and_then(|hash| from_hex(&hash));
-            if expected != Some(sha256(&bytes)) {
-                return Err(damaged(&self.part.path, &self.name, "its bytes have changed"));
-            }
-            self.block = bytes.as_chunks::<32>().0.to_vec().into_iter();
         }
     }
 }

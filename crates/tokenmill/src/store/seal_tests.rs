@@ -7,6 +7,7 @@ use super::seal::seal_on;
 use super::verify::verify_with;
 use super::{Manifest, Split, Store, Task};
 use crate::error::Result;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,21 @@ fn task(run: &Run, number: u64, of: u64) -> Run {
     let mut run = run.clone();
     run.options.task = Some(Task::new(number, of).unwrap());
     run.options.resume = true;
+    run
+}
+
+/// Texts that come again in the same task, in another, and in both; of both splits, with special tokens and without.
+fn deduplicated(shard_tokens: u64) -> Run {
+    let mut run = run(shard_tokens);
+    run.options.recipe.dedup = true;
+    run.texts.extend(["4", "1 2 3", "16 17", "4", "10 11", "5 6 7 8", "16 17", "18"].map(String::from));
+    run
+}
+
+/// One text of two tasks; as few others as do, since each operation of these runs is failed.
+fn twice() -> Run {
+    let mut run = run(4);
+    run.options.recipe.dedup = true;
     run
 }
 
@@ -40,17 +56,30 @@ fn names(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn any_number_of_tasks_makes_what_one_process_makes() {
-    for shard_tokens in [1, 4, 7, 1000] {
-        let run = run(shard_tokens);
+    for run in [1, 4, 7, 1000].into_iter().flat_map(|tokens| [run(tokens), deduplicated(tokens)]) {
         let expected = whole(&run);
-        for of in [1, 2, 3, 5, 20] {
+        for of in 1..=20 {
             let (folder, out) = fresh();
             tasks(&run, &out, of);
             seal(&out).unwrap();
-            assert_eq!(files(&out), expected, "{of} tasks, shards of {shard_tokens}");
+            assert_eq!(files(&out), expected, "{of} tasks, {:?}", run.options.recipe);
             assert_eq!(names(folder.path()), [out]);
         }
     }
+}
+
+#[test]
+fn a_text_that_another_task_has_is_left_out_with_all_that_it_counts_for() {
+    let run = deduplicated(1000);
+    let (_folder, out) = fresh();
+    tasks(&run, &out, 17);
+    let manifest = seal(&out).unwrap();
+    // Of "": 1, of "4": 2, and one of each of four others.
+    assert_eq!(manifest.summary.duplicates, 7);
+    let distinct: BTreeSet<&String> = run.texts.iter().collect();
+    assert_eq!(manifest.summary.text_bytes, distinct.iter().map(|text| text.len() as u64).sum::<u64>());
+    let ones = distinct.iter().map(|text| text.matches('1').count() as u64).sum::<u64>();
+    assert_eq!(manifest.summary.special_text, ones);
 }
 
 #[test]
@@ -67,7 +96,7 @@ fn a_part_is_a_store_of_its_inputs() {
 
 #[test]
 fn a_task_may_be_stopped_anywhere() {
-    let run = run(4);
+    let run = twice();
     let expected = whole(&run);
     let second = task(&run, 2, 2);
     let (_folder, out) = fresh();
@@ -88,7 +117,7 @@ fn a_task_may_be_stopped_anywhere() {
 
 #[test]
 fn joining_may_be_stopped_anywhere() {
-    let run = run(4);
+    let run = twice();
     let expected = whole(&run);
     let (_folder, out) = fresh();
     tasks(&run, &out, 3);

@@ -49,8 +49,6 @@ pub(super) struct Parsed {
 pub(super) struct Item {
     pub split: Split,
     pub origin: Origin,
-    /// Special tokens that it spells.
-    pub special_text: u64,
     pub action: Action,
 }
 
@@ -121,7 +119,7 @@ pub(super) struct Selection {
     pub splitter: Splitter,
     pub on_disk: OnDisk,
     /// First halves of the hashes of all texts so far; `None` where equal texts are wanted. 16 bytes, as among 10^12 texts
-    /// two have the same with a probability of 10^-15.
+    /// two have the same with a probability of 10^-15. The halves tell the split, so that all of one are in the same.
     pub texts: Option<HashSet<[u8; 16]>>,
     pub quarantine: Option<Quarantine>,
     pub summary: Summary,
@@ -133,9 +131,7 @@ impl Selection {
         for rejected in block.rejected.drain(..) {
             self.reject(&rejected)?;
         }
-        for (number, item) in block.items.iter_mut().enumerate().filter(|(_, item)| item.action != Action::Drop) {
-            self.admit(item, block.documents.get(number).len() as u64);
-        }
+        block.items.iter_mut().filter(|item| item.action != Action::Drop).for_each(|item| self.admit(item));
         Ok(())
     }
 
@@ -145,15 +141,15 @@ impl Selection {
         self.quarantine.as_mut().map_or(Ok(()), |quarantine| quarantine.add(rejected))
     }
 
-    /// Decides for a document of so many bytes.
-    pub fn admit(&mut self, item: &mut Item, text_bytes: u64) {
+    /// Decides for a document.
+    pub fn admit(&mut self, item: &mut Item) {
         if !self.is_new(&item.origin.text) {
             self.summary.duplicates += 1;
             item.action = Action::Drop;
             return;
         }
-        self.summary.text_bytes += text_bytes;
-        self.summary.special_text += item.special_text;
+        self.summary.text_bytes += item.origin.text_bytes;
+        self.summary.special_text += item.origin.special_text;
         if self.on_disk.has(item.split, &item.origin) {
             item.action = Action::Skip;
         }

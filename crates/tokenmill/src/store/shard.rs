@@ -109,6 +109,10 @@ pub struct Origin {
     pub position: u64,
     /// [`text_hash`] of its text.
     pub text: Hash,
+    /// Size of its text in UTF-8.
+    pub text_bytes: u64,
+    /// How often its text spells a special token.
+    pub special_text: u64,
 }
 
 /// SHA-256 of the text of a document.
@@ -198,7 +202,7 @@ pub(super) fn origin_at(folder: &Path, shard: &str, document: u64) -> Result<(u6
     Ok((input, position))
 }
 
-/// The name of the file of a task's shard that has the hash of each text.
+/// The name of the file of a task's shard that tells of each text: see `texts`.
 pub(super) fn texts_name(shard: &str) -> String {
     format!("{shard}.texts")
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! corpus.tm.tasks/
-//!     task-00001/    a store of the first share of the inputs, written as any other, but with a hash of each text
+//!     task-00001/    a store of the first share of the inputs, written as any other, but with what `texts` keeps of each text
 //!     task-00002/    ...
 //! ```
 //!
@@ -106,6 +106,11 @@ pub(super) fn finished(path: &Path, options: &WriterOptions) -> Result<Option<Ma
             Err(Error::store(path, format!("this task is done, but {difference}; {remedy}")))
         }
     }
+}
+
+/// What is said of a part that is not as its task wrote it.
+pub(super) fn damaged(part: &Path, file: &str, reason: &str) -> Error {
+    Error::store(part.join(file), format!("{reason}; remove {} and run the task again", part.display()))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
 }
 
 fn origin(input: u32, position: u64) -> Origin {
-    Origin { input, position, text: text_hash("") }
+    Origin { input, position, text: text_hash(""), text_bytes: 0, special_text: 0 }
 }
 
 pub(super) fn inputs(count: usize) -> Vec<InputRecord> {

@@ -11,6 +11,7 @@ use super::plan::{Plan, TaskPlan};
 use super::sealed;
 use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name, texts_name};
 use super::split::{Split, Splitter};
+use super::texts::entry_of;
 use super::workspace::{START_AGAIN, Workspace};
 use super::{MANIFEST, Recipe, ShardFile, Summary};
 use crate::documents::{InputRecord, PlannedInput};
@@ -392,7 +393,7 @@ impl OpenShard {
         self.ended = self.num_tokens;
         self.source.update(origin);
         if let Some(texts) = &mut self.texts {
-            texts.extend(&[origin.text], |hash| hash)?;
+            texts.extend(&entry_of(origin), |word| word)?;
         }
         self.docs.extend(&[self.num_tokens], u64::to_le_bytes)?;
         self.origin.extend(&[u64::from(origin.input), origin.position], u64::to_le_bytes)
