@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from processes import started
 from reference.store_checker import check_store
 from reference.store_reader import read_store
 from tokenmill._core import StoreError
+from tokenmill.cli import main
 from tokenmill.documents import Documents
-from tokenmill.prepare import finished_shards, prepare
+from tokenmill.prepare import check_append, finished_shards, prepare
 from tokenmill.repair import repair
 from tokenmill.store import TokenStore, verify
 from tokenmill.tokenizer import Tokenizer
@@ -107,8 +109,48 @@ def test_a_handle_that_was_sent_is_not_opened_on_another_store(
     sent = pickle.dumps(prepare(old, tokenizer=tokenizer, out=tmp_path / "s.tm", **OPTIONS))
     (tmp_path / "s.tm").rename(tmp_path / "t.tm")
     prepare(new, tokenizer=tokenizer, out=tmp_path / "s.tm", **OPTIONS)
-    with pytest.raises(StoreError, match="is another store than the one that was open here before"):
+    with pytest.raises(StoreError, match="is another store than the one with the content hash"):
         pickle.loads(sent)
+
+
+def test_a_store_opens_as_it_was_by_its_content_hash(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: tuple[list[str], list[str]]
+):
+    old, new = corpus
+    out = tmp_path / "s.tm"
+    states = [prepare(old, tokenizer=tokenizer, out=out, **OPTIONS)]
+    states += [prepare(name, tokenizer=tokenizer, out=out, append=True, **OPTIONS) for name in new]
+    for was in states:
+        store = TokenStore.open(out, content_hash=was.content_hash)
+        assert store.manifest == was.manifest and was.validation is not None
+        validation = TokenStore.open(out, "validation", content_hash=was.validation.content_hash)
+        assert store.validation is not None
+        for mine, theirs in [(store, was), (validation, was.validation), (store.validation, was.validation)]:
+            np.testing.assert_array_equal(mine[:], theirs[:])
+        assert pickle.loads(pickle.dumps(store)).manifest == was.manifest
+    history = states[-1].manifest["history"]
+    assert [entry["content_hash"] for entry in history] == [was.content_hash for was in states[:-1]]
+    assert states[-1].verify().ok
+    with pytest.raises(StoreError, match=rf"than the one with the content hash {'0' * 64}, whatever"):
+        TokenStore.open(out, content_hash="0" * 64)
+    for wrong in ("abc", states[0].content_hash.upper()):
+        with pytest.raises(ValueError, match="it has 64 digits from 0 to f"):
+            TokenStore.open(out, content_hash=wrong)
+
+    told = json.loads(inspected(out, "--json").stdout)
+    assert [was["content_hash"] for was in told["before_appends"]] == [
+        was.content_hash for was in states[:-1]
+    ]
+    first = states[0]
+    assert f"{first.content_hash} ({first.num_tokens:,} tokens" in inspected(out).stdout
+    told = json.loads(inspected(out, "--json", "--content-hash", first.content_hash).stdout)
+    assert (told["tokens"], told["inputs"], told.get("before_appends")) == (first.num_tokens, 3, None)
+    beyond = inspected(out, "--where", first.num_tokens, "--content-hash", first.content_hash)
+    assert beyond.exit_code == 2 and inspected(out, "--where", first.num_tokens).exit_code == 0
+
+
+def inspected(*args: object) -> Result:
+    return CliRunner().invoke(main, ["inspect", *map(str, args)])
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_threads(
@@ -231,8 +273,12 @@ def test_what_does_not_go_together_is_said(
         ("dedup was none and is exact now", new, {"dedup": "exact"}),
     ]
     for message, data, options in cases:
-        with pytest.raises((StoreError, ValueError), match=message):
-            prepare(data, out=out, append=True, **{"tokenizer": tokenizer, **OPTIONS, **options})
+        every = {"tokenizer": tokenizer, "out": out, **OPTIONS, **options}
+        with pytest.raises((StoreError, ValueError), match=message) as refused:
+            prepare(data, append=True, **every)
+        with pytest.raises(refused.type) as told:
+            check_append(data, **every)
+        assert str(told.value) == str(refused.value)
     other_spelling = old[0].replace("/0.jsonl", "/./0.jsonl")
     with pytest.raises(StoreError, match=r"/\./0\.jsonl is one of its inputs already"):
         prepare(other_spelling, tokenizer=tokenizer, out=out, append=True, **OPTIONS)
@@ -263,6 +309,15 @@ def test_the_command_tells_what_was_added(
     tokenizer.save(tmp_path / "tokenizer.json")
     options = ["-t", tmp_path / "tokenizer.json", "-o", out, "--val-fraction", "0.3"]
     before = json.loads(ran(*old, *options, "--json").stdout)
+    for data, more, reason in [
+        (old[1:], [], f"{old[1]} is one of its inputs already"),
+        (new, ["--specials", "allow"], "specials was text and is allow now"),
+        (new, ["--task", "1/2"], "tasks make a new store"),
+    ]:
+        refused = ran(*data, *options, "--append", *more)
+        assert refused.returncode > 0 and reason in refused.stderr
+        told = ran(*data, *options, "--append", "--dry-run", *more)
+        assert (told.returncode, told.stderr, told.stdout) == (refused.returncode, refused.stderr, "")
     told = ran(*new, *options, "--append", "--dry-run")
     every = sum(before[name] for name in ("documents", "validation_documents"))
     assert f"in {every:,} documents" in told.stdout and "nothing was written" in told.stdout
@@ -277,7 +332,9 @@ def test_the_command_tells_what_was_added(
     )
     assert "added documents" not in ran(*old, *options[:3], tmp_path / "t.tm").stdout
     missing = ran(*new, *options[:3], tmp_path / "none.tm", "--append", "--dry-run")
-    assert missing.returncode == 1 and "none.tm" in missing.stderr
+    assert (
+        missing.returncode == 1 and "none.tm: is not there, and only a store can be added" in missing.stderr
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenmill import _core, special_tokens
 from tokenmill.documents import Documents
@@ -117,6 +117,64 @@ def prepare(
     ...     [tok.decode(store.document(i).tolist()) for i in range(store.num_documents)]
     ['a cat', 'a dog', 'a dog', 'a cat']
     """
+    _prepare(
+        data,
+        tokenizer=tokenizer,
+        out=out,
+        add_bos=add_bos,
+        add_eos=add_eos,
+        bos_token=bos_token,
+        eos_token=eos_token,
+        val_fraction=val_fraction,
+        specials=specials,
+        dedup=dedup,
+        on_error=on_error,
+        quarantine=quarantine,
+        shard_tokens=shard_tokens,
+        workers=workers,
+        task=task,
+        append=append,
+        resume=resume,
+        only_check=False,
+        progress=progress,
+    )
+    return TokenStore.open(out if task is None else _core.task_path(Path(out), *task))
+
+
+def check_append(data: Data, *, tokenizer: Tokenizer, out: str | os.PathLike[str], **options: Any) -> None:
+    """Refuse what ``prepare(..., append=True)`` would before it reads a document; write nothing.
+
+    ``options`` are those of `prepare`. Files that may be in the store already, as their sizes say, are read.
+
+    Raises:
+        ValueError, StoreError: as `prepare`.
+    """
+    given = {"tokenizer": tokenizer, "out": out, **options, "append": True, "only_check": True}
+    _prepare(data, **{**(prepare.__kwdefaults__ or {}), **given})
+
+
+def _prepare(
+    data: Data,
+    *,
+    tokenizer: Tokenizer,
+    out: str | os.PathLike[str],
+    add_bos: bool,
+    add_eos: bool,
+    bos_token: str | None,
+    eos_token: str | None,
+    val_fraction: float,
+    specials: str,
+    dedup: str | None,
+    on_error: str,
+    quarantine: str | os.PathLike[str] | None,
+    shard_tokens: int,
+    workers: int | None,
+    task: tuple[int, int] | None,
+    append: bool,
+    resume: bool,
+    only_check: bool,
+    progress: ProgressCallback | None,
+) -> None:
     bos = marker(tokenizer, "bos", add=add_bos, token=bos_token)
     eos = marker(tokenizer, "eos", add=add_eos, token=eos_token)
     if shard_tokens < 1:
@@ -150,9 +208,9 @@ def prepare(
         task,
         append,
         resume,
+        only_check,
         progress,
     )
-    return TokenStore.open(out if task is None else _core.task_path(Path(out), *task))
 
 
 def seal(out: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> TokenStore:

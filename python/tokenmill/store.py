@@ -151,22 +151,43 @@ class TokenStore:
         return self._handle
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], split: Split = "train") -> TokenStore:
+    def open(
+        cls, path: str | os.PathLike[str], split: Split = "train", *, content_hash: str | None = None
+    ) -> TokenStore:
         """Open a split of the store at ``path``.
 
-        OSError: there is none. StoreError: its manifest is damaged, a file has the wrong size, or the store
-        was prepared without the split.
+        ``content_hash``: as it was when the split had this `content_hash`, whatever has been appended since;
+        its ``validation`` and its ``manifest`` are those of then. ``manifest["history"]`` has the hashes
+        before each append. Of several times with the same hash (an append may bring a split nothing) it is
+        the last.
+
+        OSError: there is none. StoreError: its manifest is damaged, a file has the wrong size, the store was
+        prepared without the split, or never had this content hash.
+
+        >>> import tempfile
+        >>> import tokenmill as tm
+        >>> cat, dog = (tm.Documents.from_texts([text]) for text in ("a cat", "a dog"))
+        >>> tok = tm.train_word(tm.Documents.from_texts(["a cat", "a dog"]), split="whitespace")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     before = tm.prepare(cat, tokenizer=tok, out=f"{folder}/s.tm")
+        ...     after = tm.prepare(dog, tokenizer=tok, out=f"{folder}/s.tm", append=True)
+        ...     again = tm.TokenStore.open(f"{folder}/s.tm", content_hash=before.content_hash)
+        ...     again.num_documents, after.num_documents
+        (1, 2)
         """
         if split not in ("train", "validation"):
             raise ValueError(f"split is {split!r}; it is 'train' or 'validation'")
-        return cls(_core.Store.open(Path(path), split == "validation"))
+        if content_hash is not None and not re.fullmatch("[0-9a-f]{64}", content_hash):
+            raise ValueError(f"content_hash is {content_hash!r}; it has 64 digits from 0 to f")
+        was = None if content_hash is None else (content_hash, None)
+        return cls(_core.Store.open(Path(path), split == "validation", was))
 
     @classmethod
-    def _open_as_it_was(cls, path: Path, split: Split, content_hash: str, num_tokens: int) -> TokenStore:
-        return cls(_core.Store.open(path, split == "validation", (content_hash, num_tokens)))
+    def _open_as_it_was(cls, path: Path, split: Split, content_hash: str, num_inputs: int) -> TokenStore:
+        return cls(_core.Store.open(path, split == "validation", (content_hash, num_inputs)))
 
     def __reduce__(self) -> tuple[Callable[..., TokenStore], tuple[Path, Split, str, int]]:
-        return TokenStore._open_as_it_was, (self.path, self.split, self.content_hash, self.num_tokens)
+        return TokenStore._open_as_it_was, (self.path, self.split, self.content_hash, self._core.num_inputs)
 
     def close(self) -> None:
         """Let go of the files; whatever is asked of the store afterwards is a ValueError.
@@ -218,7 +239,9 @@ class TokenStore:
         table = self.manifest.get("validation")
         if self.split == "validation" or table is None:
             return None
-        return TokenStore._open_as_it_was(self.path, "validation", table["content_hash"], table["num_tokens"])
+        return TokenStore._open_as_it_was(
+            self.path, "validation", table["content_hash"], self._core.num_inputs
+        )
 
     @property
     def num_tokens(self) -> int:

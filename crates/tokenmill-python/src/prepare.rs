@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::store::{self, PrepareOptions, Recipe, SpecialText, Task};
 
-/// Writes the store. Uses the source up.
+/// Writes the store; with `only_check`, refuses what an append would, and writes nothing. Uses the source up.
 #[pyfunction]
-#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, task=None, append=false, resume=false, progress=None))]
+#[pyo3(signature = (source, tokenizer, out, bos, eos, shard_tokens, val_fraction, specials, dedup, skip_rejected, quarantine, reading=None, workers=None, task=None, append=false, resume=false, only_check=false, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python; the keyword-only API is there")]
 fn prepare(
     py: Python<'_>,
@@ -33,6 +33,7 @@ fn prepare(
     task: Option<(u64, u64)>,
     append: bool,
     resume: bool,
+    only_check: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let mut blocks = source.take()?;
@@ -58,8 +59,14 @@ fn prepare(
         append,
         resume,
     };
-    py.detach(|| store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &PyMonitor::new(progress)))
-        .map_err(CoreError::from)?;
+    py.detach(|| {
+        let monitor = PyMonitor::new(progress);
+        if only_check {
+            return store::check_append(blocks.as_mut(), &tokenizer, &out, &options, &monitor);
+        }
+        store::prepare(blocks.as_mut(), &tokenizer, &out, &options, &monitor).map(drop)
+    })
+    .map_err(CoreError::from)?;
     Ok(())
 }
 

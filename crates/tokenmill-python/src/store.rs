@@ -27,14 +27,19 @@ impl Store {
 
 #[pymethods]
 impl Store {
-    /// Opens a split of the store at a path; `was`: as it was with this content hash and so many tokens.
+    /// Opens a split of the store at a path; `was`: as it was with this content hash and, where known, so many inputs.
     #[staticmethod]
     #[pyo3(signature = (path, validation, was=None))]
-    fn open(py: Python<'_>, path: PathBuf, validation: bool, was: Option<(String, u64)>) -> Result<Store, CoreError> {
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        validation: bool,
+        was: Option<(String, Option<usize>)>,
+    ) -> Result<Store, CoreError> {
         let split = if validation { store::Split::Validation } else { store::Split::Train };
         let inner = py.detach(|| match was {
             None => store::Store::open(&path, split),
-            Some((content_hash, tokens)) => store::Store::open_as_it_was(&path, split, &content_hash, tokens),
+            Some((content_hash, inputs)) => store::Store::open_as_it_was(&path, split, &content_hash, inputs),
         })?;
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -63,6 +68,11 @@ impl Store {
     #[getter]
     fn num_documents(&self) -> u64 {
         self.inner.num_documents()
+    }
+
+    #[getter]
+    fn num_inputs(&self) -> usize {
+        self.inner.manifest().inputs.len()
     }
 
     #[getter]

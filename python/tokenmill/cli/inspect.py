@@ -39,8 +39,15 @@ EXCERPT = 72
     metavar="TOKEN",
     help="Trace a token of a store, by its number, to file and byte, with the text around it.",
 )
+@click.option(
+    "--content-hash",
+    metavar="HASH",
+    help="Show a store as it was with this content hash, before documents were appended to it.",
+)
 @json_option
-def command(path: str, pattern: str | None, show: int, where: int | None, as_json: bool) -> None:
+def command(
+    path: str, pattern: str | None, show: int, where: int | None, content_hash: str | None, as_json: bool
+) -> None:
     """Say what PATH is, a tokenizer or a token store, what it holds, and show some of it.
 
     \b
@@ -51,10 +58,10 @@ def command(path: str, pattern: str | None, show: int, where: int | None, as_jso
     from tokenmill import TokenStore
 
     if where is not None:
-        print_place(path, where, as_json=as_json)
+        print_place(TokenStore.open(path, content_hash=content_hash), where, as_json=as_json)
         return
-    if (Path(path) / "manifest.json").exists():
-        store = TokenStore.open(path)
+    if (Path(path) / "manifest.json").exists() or content_hash is not None:
+        store = TokenStore.open(path, content_hash=content_hash)
         facts, examples = store_facts(store), documents_of(store, show)
     else:
         tokenizer = load_tokenizer(path, pattern)
@@ -71,17 +78,15 @@ def command(path: str, pattern: str | None, show: int, where: int | None, as_jso
         )
 
 
-def print_place(path: str, token: int, *, as_json: bool) -> None:
+def print_place(store: TokenStore, token: int, *, as_json: bool) -> None:
     """Where a token comes from."""
-    from tokenmill import TokenStore
-
     try:
-        place = TokenStore.open(path).where(token)
+        place = store.where(token)
     except IndexError as error:
         raise click.UsageError(f"{error}.") from None
     facts = asdict(place)
     if as_json:
-        print_json({"path": path, **facts})
+        print_json({"path": str(store.path), **facts})
         return
     origin = facts.pop("origin")
     context = f"{visible(facts.pop('before'))}[{visible(facts.pop('text'))}]{visible(facts.pop('after'))}"
@@ -95,6 +100,11 @@ def text_of(name: str, value: Any) -> Any:
         return human_bytes(value)
     if isinstance(value, dict):
         return ", ".join(f"{token} = {number}" for token, number in value.items()) or "none"
+    if name == "before_appends":
+        return "\n".join(
+            f"{was['content_hash']} ({was['tokens']:,} tokens, {was['documents']:,} documents)"
+            for was in value
+        )
     return "none" if value is None else value
 
 
@@ -131,8 +141,23 @@ def store_facts(store: TokenStore) -> dict[str, Any]:
         "bos": manifest["bos"],
         "eos": manifest["eos"],
         "tokenizer": store.tokenizer.fingerprint,
-        "content_hash": manifest["content_hash"],
+        "content_hash": store.content_hash,
+        **history_facts(manifest),
     }
+
+
+def history_facts(manifest: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What the store was before documents were appended to it, if any were."""
+    earlier = [
+        {
+            "content_hash": was["content_hash"],
+            "tokens": was["num_tokens"],
+            "documents": was["num_documents"],
+            "inputs": was["inputs"],
+        }
+        for was in manifest.get("history", [])
+    ]
+    return {"before_appends": earlier} if earlier else {}
 
 
 def validation_facts(store: TokenStore) -> dict[str, int]:

@@ -83,7 +83,11 @@ LEFT_OUT = ("rejected", "duplicates", "special_text")
     help="Add DATA to STORE, which has been made with the same options, as new shards behind the old ones.",
 )
 @click.option("--resume", is_flag=True, help="Go on with what a stopped run has left, if anything.")
-@click.option("--dry-run", is_flag=True, help="List the inputs, tell what they will come to; write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="List the inputs, tell what they will come to; write nothing. With --append: refuse what that does.",
+)
 @document_options
 @json_option
 @click.pass_obj
@@ -126,15 +130,11 @@ def command(
     tokenmill prepare web/ -t tokenizer.json -o web.tm --task $SLURM_ARRAY_TASK_ID/64; tokenmill seal web.tm
     """
     import tokenmill
+    from tokenmill.prepare import check_append
 
     documents = open_documents(data, file_format=file_format, text_field=text_field, separator=separator)
     note.kept = f"{output} is as it was" if append else f"{output} was not made; nothing is left of it"
     tokenizer = load_tokenizer(tokenizer_path, pattern)
-    if dry_run:
-        options = given(add_bos=add_bos, add_eos=add_eos, workers=workers)
-        before = summary(tokenmill.TokenStore.open(output)) if append else None
-        tell_in_advance(documents, tokenizer, options, before, as_json=as_json)
-        return
     if quarantine is not None and on_error is None:
         on_error = "quarantine"
     options = given(
@@ -149,6 +149,18 @@ def command(
         workers=workers,
         task=None if task is None else task_of(task),
     )
+    if dry_run:
+        before = None
+        if append:
+            note.kept = f"{output} is as it was; nothing was written"
+            with progress(as_json=as_json) as report:
+                check_append(
+                    documents, tokenizer=tokenizer, out=output, **options, resume=resume, progress=report
+                )
+            before = summary(tokenmill.TokenStore.open(output))
+        options = given(add_bos=add_bos, add_eos=add_eos, workers=workers)
+        tell_in_advance(documents, tokenizer, options, before, as_json=as_json)
+        return
     before = None
     if append and Path(output).exists():
         before = summary(tokenmill.TokenStore.open(output))

@@ -13,11 +13,11 @@
 //! left of the renames; that takes no input, only the manifest.
 
 use super::disk::Disk;
+use super::history::Earlier;
 use super::plan::{Plan, input_difference};
-use super::sealed::from_hex;
-use super::shard::{ShardRecord, Table, files_of, record_name};
+use super::shard::{Table, files_of};
 use super::split::Split;
-use super::workspace::{beside, lock, parent};
+use super::workspace::{Workspace, beside, lock, parent};
 use super::{MANIFEST, Manifest, PLAN, TOKENIZER, WriterOptions};
 use crate::documents::{BlockSource, FileOptions, Format, InputRecord, PlannedInput, PositionUnit};
 use crate::error::{Error, Result};
@@ -219,6 +219,54 @@ pub(super) fn begin(
     Ok(None)
 }
 
+/// Refuses what an append would before it reads a document, and changes nothing.
+pub(super) fn check(
+    out: &Path,
+    source: &mut dyn BlockSource,
+    options: &WriterOptions,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let mut base = Base::open(out)?;
+    let partial = beside(out, ".partial")?;
+    let there = fs::symlink_metadata(&partial).is_ok();
+    let decided = if there { decided(&partial, &base.manifest)? } else { None };
+    let goes_on = there && decided.is_none() && !is_empty(&partial)?;
+    if let Some(after) = decided {
+        // What the run would do first; of prepare.json it may have been done.
+        let is_left = fs::symlink_metadata(partial.join(PLAN)).is_ok();
+        let plan = Plan::load(if is_left { &partial } else { out })?;
+        base = Base { manifest: after, plan, ..base };
+    }
+    if there && !goes_on && base.has_last(source, options, monitor)? {
+        return Ok(());
+    }
+    base.check(options)?;
+    base.check_files(&options.inputs, monitor)?;
+    if goes_on {
+        let workspace = Workspace::make(out, options.resume, Disk::default(), base.shards())?;
+        workspace.before(&base.plan(options), base.manifest.dtype)?;
+    }
+    Ok(())
+}
+
+/// The manifest of the append whose files are in this folder, if it was decided.
+fn decided(partial: &Path, before: &Manifest) -> Result<Option<Manifest>> {
+    if fs::symlink_metadata(partial.join(MANIFEST)).is_err() {
+        return Ok(None);
+    }
+    let after = Manifest::load(partial)?;
+    if extends(before, &after) {
+        return Ok(Some(after));
+    }
+    let reason = "was left by an append to another store than is there now; remove the folder";
+    Err(Error::store(partial, reason))
+}
+
+/// Whether all of an append was renamed.
+fn is_empty(partial: &Path) -> Result<bool> {
+    Ok(fs::read_dir(partial).map_err(Error::io(partial))?.next().is_none())
+}
+
 fn finish_stopped(
     disk: &Disk,
     out: &Path,
@@ -233,15 +281,9 @@ fn finish_stopped(
     }
     {
         let _lock = lock(&partial)?;
-        if fs::symlink_metadata(partial.join(MANIFEST)).is_ok() {
-            let after = Manifest::load(&partial)?;
-            if !extends(&before.manifest, &after) {
-                let reason = "was left by an append to another store than is there now; remove the folder";
-                return Err(Error::store(partial, reason));
-            }
+        if let Some(after) = decided(&partial, &before.manifest)? {
             complete(disk, &partial, out, &before.manifest, &after)?;
-        } else if fs::read_dir(&partial).map_err(Error::io(&partial))?.next().is_none() {
-            // All was renamed.
+        } else if is_empty(&partial)? {
             disk.remove_folder(&partial)?;
         } else {
             return Ok(None);
@@ -282,40 +324,17 @@ pub(super) fn pending(out: &Path, manifest: &Manifest) -> Option<Manifest> {
     extends(manifest, &after).then_some(after)
 }
 
-/// Leaves a split the shards with which it had this content hash and so many tokens. Whether it ever had.
-pub(super) fn go_back(
-    manifest: &mut Manifest,
-    folder: &Path,
-    split: Split,
-    content_hash: &str,
-    num_tokens: u64,
-) -> Result<bool> {
-    let Some(table) = manifest.table(split) else { return Ok(false) };
-    if table.content_hash == content_hash {
-        return Ok(true);
-    }
-    let mut before = Table { content_hash: content_hash.into(), ..Table::default() };
-    let mut shards = table.shards.iter();
-    while before.num_tokens != num_tokens || manifest.expected_content_hash(&before) != from_hex(content_hash) {
-        let Some(shard) = shards.next() else { return Ok(false) };
-        before.num_tokens += shard.num_tokens;
-        before.num_documents += shard.num_documents;
-        before.shards.push(shard.clone());
-    }
-    for shard in &before.shards {
-        let (record, _) = ShardRecord::load(&folder.join(record_name(&shard.name)))?;
-        before.num_empty_documents += record.num_empty_documents;
-    }
-    if let Some(table) = manifest.table_mut(split) {
-        *table = before;
-    }
-    Ok(true)
-}
-
 /// Names of the shards that `after` has and `before` has not.
 pub(super) fn added<'a>(before: &Manifest, after: &'a Manifest) -> impl Iterator<Item = &'a str> {
     let new = Split::ALL.map(|split| shards(after, split).get(shards(before, split).len()..).unwrap_or_default());
     new.into_iter().flatten().map(|shard| shard.name.as_str())
+}
+
+/// What the store was before each append, if it is one that has these inputs now. One that brought no input left no trace.
+pub(super) fn history(before: &Manifest, inputs: &[InputRecord]) -> Vec<Earlier> {
+    let mut history = before.history.clone();
+    history.extend((inputs.len() > before.inputs.len()).then(|| Earlier::of(before)));
+    history
 }
 
 /// Whether a store with the manifest `before` becomes the one of `after` by adding to it.
@@ -329,9 +348,11 @@ fn extends(before: &Manifest, after: &Manifest) -> bool {
             .validation
             .as_ref()
             .map(|validation| super::Validation { table: Table::default(), ..validation.clone() }),
+        history: Vec::new(),
         ..manifest.clone()
     };
     whole(before) == whole(after)
+        && after.history == history(before, &after.inputs)
         && after.inputs.starts_with(&before.inputs)
         && Split::ALL.iter().all(|split| shards(after, *split).starts_with(shards(before, *split)))
 }

@@ -35,11 +35,24 @@ fn check_and_finish(new: &Run, out: &Path, [before, expected]: [&Files; 2], when
     for (name, bytes) in before.iter().filter(|(name, _)| !["manifest.json", "prepare.json"].contains(&name.as_str())) {
         assert_eq!(now.get(name), Some(bytes), "{when}: {name}");
     }
+    let left = partial(out).exists().then(|| files(&partial(out)));
+    match check_only(new, out) {
+        Ok(()) => assert!(&now != expected || left.is_some(), "{when}: nothing is left to do"),
+        Err(reason) => assert!(&now == expected && left.is_none() && reason.contains("already"), "{when}: {reason}"),
+    }
+    assert_eq!((&files(out), partial(out).exists().then(|| files(&partial(out)))), (&now, left), "{when}");
     if &now != expected || partial(out).exists() {
         new.finish(out).unwrap_or_else(|error| panic!("{when}: {error}"));
     }
     assert_eq!(&files(out), expected, "{when}");
     assert!(!partial(out).exists(), "{when}");
+}
+
+/// What a dry run says.
+fn check_only(new: &Run, out: &Path) -> Result<(), String> {
+    let options = WriterOptions { resume: new.options.resume, ..writer_options(new) };
+    let mut source = Unread(Texts { texts: new.texts.clone(), next: 0, first: new.first });
+    append::check(out, &mut source, &options, &()).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -91,8 +104,18 @@ fn finished_shards_are_not_written_again() {
     new.stop(&out, &format!("create shard-{:05}.tokens 0", shards + 2), Fault::Kill);
     let mut again = new.clone();
     again.options.resume = false;
+    let told = check_only(&again, &out).unwrap_err();
     let error = again.finish(&out).unwrap_err().to_string();
+    assert_eq!(told, error);
     assert!(error.contains("s.tm.partial: was left by a run that was stopped; go on with it (--resume"), "{error}");
+    again.options.resume = true;
+    again.options.recipe.bos = Some(97);
+    assert_eq!(check_only(&again, &out).unwrap_err(), again.finish(&out).unwrap_err().to_string());
+    again.options.recipe.bos = None;
+    again.texts[0] = "1 2".into();
+    let told = check_only(&again, &out).unwrap_err();
+    assert!(told.contains("the size of 9.txt was 8 and is 3 now; resume with"), "{told}");
+    assert_eq!(told, again.finish(&out).unwrap_err().to_string());
     let faults = Arc::new(Faults::default());
     new.start(&out, &faults).unwrap();
     let written: Vec<String> = faults.seen().into_iter().filter(|seen| !seen.starts_with("rename")).collect();

@@ -1,5 +1,6 @@
 //! What manifest.json and the shard records say, and the checks that make their numbers safe to use.
 
+use super::history::Earlier;
 use super::sealed::{self, Hash, from_hex, put_number, sha256};
 use super::shard::Table;
 use super::split::Split;
@@ -83,6 +84,9 @@ pub struct Manifest {
     /// What is kept from training, where any was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
+    /// The store before each append, where there were any, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Earlier>,
 }
 
 /// The split that is kept from training.
@@ -124,6 +128,7 @@ impl Manifest {
             summary: Summary::default(),
             train: Table::default(),
             validation: None,
+            history: Vec::new(),
         }
     }
 
@@ -182,7 +187,8 @@ impl Manifest {
         if let Some(text) = hashes.into_iter().find(|text| from_hex(text).is_none()) {
             return Err(format!("{text:?} is not a SHA-256 of 64 hexadecimal digits"));
         }
-        self.tables().try_for_each(|(split, table)| table.check(split, self.dtype))
+        self.tables().try_for_each(|(split, table)| table.check(split, self.dtype))?;
+        self.check_history()
     }
 
     /// The splits that the store has, each with its shards.

@@ -40,6 +40,9 @@ mod disk;
 mod faults;
 #[cfg(test)]
 mod faults_tests;
+mod history;
+#[cfg(test)]
+mod history_tests;
 mod kept;
 mod long;
 #[cfg(test)]
@@ -74,10 +77,11 @@ mod workspace;
 mod writer;
 
 pub use block_file::BLOCK_BYTES;
+pub use history::{Earlier, EarlierTable};
 pub use manifest::{Dtype, Manifest, Validation};
 pub use options::{PrepareOptions, Recipe, SpecialText};
 pub use plan::TaskPlan;
-pub use prepare::prepare;
+pub use prepare::{check_append, prepare};
 pub use reader::Store;
 pub use repair::Repair;
 pub use seal::seal;

@@ -5,6 +5,7 @@ use super::coder::{Coder, Sink};
 use super::disk::Disk;
 use super::options::PrepareOptions;
 use super::pipeline::encode_documents;
+use super::plan::TaskPlan;
 use super::quarantine::Quarantine;
 use super::select::{OnDisk, Selection};
 use super::split::{Split, Splitter};
@@ -33,22 +34,11 @@ pub fn prepare(
     options: &PrepareOptions,
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
-    if options.task.is_some() && options.append {
-        let remedy = "append in one process, or prepare a store of its own and train on both";
-        return Err(Error::value(format!("tasks make a new store; {remedy}")));
-    }
+    refuse_append_of_task(options)?;
     let disk = Disk::default();
     let task = options.task.map(|task| task.begin(out, source, &disk)).transpose()?;
     let out = options.task.map_or(Ok(out.to_path_buf()), |task| task.path(out))?;
-    let writer_options = WriterOptions {
-        tokenizer_fingerprint: tokenizer.fingerprint().to_string(),
-        vocab_size: tokenizer.vocab_size() as u64,
-        recipe: options.recipe.clone(),
-        inputs: source.planned(),
-        append: options.append,
-        resume: options.resume || task.is_some(),
-        task,
-    };
+    let writer_options = writer_options(source, tokenizer, options, task);
     if options.task.is_some()
         && let Some(manifest) = tasks::finished(&out, &writer_options)?
     {
@@ -84,6 +74,44 @@ pub fn prepare(
             write_documents(source, &coder, writer, options, monitor, pool)
         }
     })
+}
+
+/// Refuses what [`prepare`] would refuse to append to the store at `out`, before it reads a document. Nothing is written.
+pub fn check_append(
+    source: &mut dyn BlockSource,
+    tokenizer: &Tokenizer,
+    out: &Path,
+    options: &PrepareOptions,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    refuse_append_of_task(options)?;
+    let writer_options = writer_options(source, tokenizer, options, None);
+    append::check(out, source, &writer_options, monitor)
+}
+
+fn refuse_append_of_task(options: &PrepareOptions) -> Result<()> {
+    if options.task.is_some() && options.append {
+        let remedy = "append in one process, or prepare a store of its own and train on both";
+        return Err(Error::value(format!("tasks make a new store; {remedy}")));
+    }
+    Ok(())
+}
+
+fn writer_options(
+    source: &dyn BlockSource,
+    tokenizer: &Tokenizer,
+    options: &PrepareOptions,
+    task: Option<TaskPlan>,
+) -> WriterOptions {
+    WriterOptions {
+        tokenizer_fingerprint: tokenizer.fingerprint().to_string(),
+        vocab_size: tokenizer.vocab_size() as u64,
+        recipe: options.recipe.clone(),
+        inputs: source.planned(),
+        append: options.append,
+        resume: options.resume || task.is_some(),
+        task,
+    }
 }
 
 /// [`prepare`], for anything that encodes.

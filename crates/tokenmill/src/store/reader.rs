@@ -2,7 +2,6 @@
 //! tokens. A file is mapped when something in it is first asked for: ten thousand shards are 30,000 maps, half of what
 //! Linux allows a process, and take 200 ms.
 
-use super::append;
 use super::manifest::{Dtype, Manifest};
 use super::shard::{ShardEntry, ShardFile, Table};
 use super::split::Split;
@@ -51,17 +50,20 @@ impl Store {
         Store::of_manifest(path, split, Manifest::load(path)?)
     }
 
-    /// Opens it as it was when it had this content hash and so many tokens: it may have been added to since.
+    /// Opens it as it was when the split had this content hash, and so many inputs if that is known: it may have been added to
+    /// since. The manifest is the one of then.
     ///
     /// # Errors
     /// [`Error::Store`]: it never was so.
-    pub fn open_as_it_was(path: &Path, split: Split, content_hash: &str, num_tokens: u64) -> Result<Store> {
-        let mut manifest = Manifest::load(path)?;
-        if !append::go_back(&mut manifest, path, split, content_hash, num_tokens)? {
-            let reason = "is another store than the one that was open here before; open it anew";
-            return Err(Error::store(path, reason));
+    pub fn open_as_it_was(path: &Path, split: Split, content_hash: &str, inputs: Option<usize>) -> Result<Store> {
+        match Manifest::load(path)?.go_back_to(split, content_hash, inputs) {
+            Some(manifest) => Store::of_manifest(path, split, manifest),
+            None => {
+                let what = "is another store than the one with the content hash";
+                let remedy = "`inspect` lists those that it has had";
+                Err(Error::store(path, format!("{what} {content_hash}, whatever was appended to that; {remedy}")))
+            }
         }
-        Store::of_manifest(path, split, manifest)
     }
 
     fn of_manifest(path: &Path, split: Split, manifest: Manifest) -> Result<Store> {

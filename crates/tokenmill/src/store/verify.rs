@@ -110,8 +110,9 @@ fn read_manifest(folder: &Path) -> Result<(Manifest, Option<String>), String> {
         Some(CHANGED.to_string())
     } else {
         let wrong = |table: &Table| manifest.expected_content_hash(table) != from_hex(&table.content_hash);
-        let found = manifest.tables().find(|(_, table)| wrong(table));
-        found.map(|(_, table)| format!("its content hash {} is not the one of its shards", table.content_hash))
+        let found = manifest.tables().find(|(_, table)| wrong(table)).map(|(_, table)| table.content_hash.clone());
+        let found = found.or_else(|| manifest.wrong_hash());
+        found.map(|hash| format!("its content hash {hash} is not the one of its shards"))
     };
     Ok((manifest, complaint))
 }

@@ -90,26 +90,30 @@ impl Workspace {
         Ok(to_hex(&sealed::sha256(&bytes)))
     }
 
-    /// Makes sure that the run before had the same plan, and gives the shards it finished, by split.
-    pub(super) fn enter(&mut self, plan: &Plan, dtype: Dtype) -> Result<[Vec<KeptShard>; 2]> {
-        let before = match fs::symlink_metadata(self.path.join(PLAN)) {
-            Ok(_) => Some(Plan::load(&self.path)?),
-            // Stopped before its first shard.
-            Err(_) => None,
-        };
-        let mut keep = BTreeSet::from([TOKENIZER.to_string()]);
+    /// Makes sure that the run before had the same plan; what that was, if there was one, and the shards it finished, by split.
+    pub(super) fn before(&self, plan: &Plan, dtype: Dtype) -> Result<(Option<Plan>, [Vec<KeptShard>; 2])> {
         let mut shards = [Vec::new(), Vec::new()];
-        if let Some(before) = &before {
-            for split in Split::ALL {
-                shards[split as usize] = self.finished(split, dtype, before.recipe.shard_tokens)?;
-            }
-            let used = shards.iter().flatten().map(|shard| shard.inputs.1 + 1).max().unwrap_or(0);
-            let used = usize::try_from(used).unwrap_or(usize::MAX);
-            if let Some(difference) = plan.difference(before, used) {
-                return Err(Error::store(&self.path, format!("{difference}; {START_AGAIN}")));
-            }
-            keep.insert(PLAN.to_string());
+        if fs::symlink_metadata(self.path.join(PLAN)).is_err() {
+            // Stopped before its first shard.
+            return Ok((None, shards));
         }
+        let before = Plan::load(&self.path)?;
+        for split in Split::ALL {
+            shards[split as usize] = self.finished(split, dtype, before.recipe.shard_tokens)?;
+        }
+        let used = shards.iter().flatten().map(|shard| shard.inputs.1 + 1).max().unwrap_or(0);
+        let used = usize::try_from(used).unwrap_or(usize::MAX);
+        match plan.difference(&before, used) {
+            Some(difference) => Err(Error::store(&self.path, format!("{difference}; {START_AGAIN}"))),
+            None => Ok((Some(before), shards)),
+        }
+    }
+
+    /// Goes on where the run before was stopped, with the shards it finished, by split.
+    pub(super) fn enter(&mut self, plan: &Plan, dtype: Dtype) -> Result<[Vec<KeptShard>; 2]> {
+        let (before, shards) = self.before(plan, dtype)?;
+        let mut keep = BTreeSet::from([TOKENIZER.to_string()]);
+        keep.extend(before.is_some().then(|| PLAN.to_string()));
         for shard in shards.iter().flatten() {
             keep.extend([record_name(&shard.name), texts_name(&shard.name)]);
             keep.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));

@@ -2,7 +2,7 @@
 //!
 //! A full shard is synced and recorded on a thread of its own, so that encoding never waits for the disk.
 
-use super::append::Base;
+use super::append::{self, Base};
 use super::block_file::BlockFile;
 use super::disk::Disk;
 use super::kept::{Kept, KeptShard};
@@ -239,6 +239,9 @@ impl Writer {
             base.check_content(&inputs)?;
         }
         self.manifest.inputs.extend(inputs);
+        if let Some(base) = &self.base {
+            self.manifest.history = append::history(&base.manifest, &self.manifest.inputs);
+        }
         self.manifest.summary = self.manifest.summary.and(summary);
         let known = self.manifest.inputs.len();
         if let Some(input) = self.last_input.filter(|input| (*input as usize) >= known) {
