@@ -53,15 +53,15 @@ pub struct Block {
     pub first_line: u64,
 }
 
-/// The documents of one block: texts back to back in one string.
+/// The documents of one block: parts of one string.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Documents {
     /// The number of the input they come from.
     pub input: u32,
-    /// All texts, concatenated.
+    /// All texts, in order, and perhaps what divides them.
     pub text: String,
-    /// End of each document in `text`.
-    pub ends: Vec<usize>,
+    /// Where each document is in `text`.
+    pub ranges: Vec<Range<usize>>,
     /// Position of each document's record in its input (byte offset or row).
     pub positions: Vec<u64>,
 }
@@ -69,30 +69,30 @@ pub struct Documents {
 impl Documents {
     /// The texts in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.ends.len()).map(|i| self.get(i))
+        self.ranges.iter().map(|range| &self.text[range.clone()])
     }
 
     /// Document `i` of this block.
     pub fn get(&self, i: usize) -> &str {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.text[start..self.ends[i]]
+        &self.text[self.ranges[i].clone()]
     }
 
     /// Adds a document.
     fn push(&mut self, text: &str, position: u64) {
+        let start = self.text.len();
         self.text.push_str(text);
-        self.ends.push(self.text.len());
+        self.ranges.push(start..self.text.len());
         self.positions.push(position);
     }
 
     /// How many documents.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.ranges.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.ranges.is_empty()
     }
 }
 
@@ -120,10 +120,23 @@ impl Block {
         let mut documents = Documents { input, ..Documents::default() };
         match self.layout {
             Layout::Whole => match String::from_utf8(self.bytes) {
-                Ok(text) => return Ok(Documents { input, ends: vec![text.len()], positions: vec![start], text }),
+                Ok(text) => {
+                    let ranges = std::iter::once(0..text.len()).collect();
+                    return Ok(Documents { input, ranges, positions: vec![start], text });
+                }
                 Err(bytes) => reject(not_utf8(&self.name, self.first_line, start, bytes.as_bytes()))?,
             },
             Layout::Separated(ref separator) => {
+                let separator = Arc::clone(separator);
+                // Pieces of what is UTF-8 are, as what divides them is. Checked at once and not copied, but for blocks that are not.
+                self.bytes = match String::from_utf8(self.bytes) {
+                    Ok(text) => {
+                        let ranges: Vec<_> = pieces(text.as_bytes(), separator.as_bytes()).collect();
+                        let positions = ranges.iter().map(|range| start + range.start as u64).collect();
+                        return Ok(Documents { input, text, ranges, positions });
+                    }
+                    Err(error) => error.into_bytes(),
+                };
                 documents.text.reserve(self.bytes.len());
                 let mut line = self.first_line;
                 for piece in pieces(&self.bytes, separator.as_bytes()) {
@@ -136,8 +149,9 @@ impl Block {
                 }
             }
             Layout::JsonLines(ref path) => {
+                documents.text.reserve(self.bytes.len());
                 let mut position = start;
-                for (number, line) in (self.first_line..).zip(self.bytes.split_inclusive(|byte| *byte == b'\n')) {
+                for (number, line) in (self.first_line..).zip(lines(&self.bytes)) {
                     match std::str::from_utf8(line) {
                         Ok(text) => {
                             json_lines::parse(text, path, position, &mut documents).or_else(|(column, reason)| {
@@ -175,15 +189,17 @@ impl Block {
             let offset = error.utf8_error().valid_up_to();
             bad_row(ends.partition_point(|&end| end <= offset))
         })?;
+        let mut ranges = Vec::with_capacity(ends.len());
         let mut previous = 0;
-        for (row, &end) in ends.iter().enumerate() {
+        for (row, end) in ends.into_iter().enumerate() {
             if end < previous || !text.is_char_boundary(end) {
                 return Err(bad_row(row));
             }
+            ranges.push(previous..end);
             previous = end;
         }
-        let positions = (0..ends.len() as u64).map(|row| first_row + row).collect();
-        Ok(Documents { input: self.input, text, ends, positions })
+        let positions = (0..ranges.len() as u64).map(|row| first_row + row).collect();
+        Ok(Documents { input: self.input, text, ranges, positions })
     }
 }
 
@@ -228,6 +244,14 @@ pub(super) fn not_utf8_at(name: &str, line: u64, byte: u64, record: Record) -> R
         reason: "the text is not valid UTF-8; convert the file, for example with iconv".into(),
         record,
     }
+}
+
+/// Lines with what ends them.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
+    let last = (!bytes.is_empty() && !bytes.ends_with(b"\n")).then_some(bytes.len());
+    ends.chain(last).map(move |end| &bytes[std::mem::replace(&mut from, end)..end])
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

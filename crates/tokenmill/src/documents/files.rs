@@ -4,7 +4,7 @@ use super::compressed::{Compression, Hashed};
 use super::cut::Cutter;
 use super::long;
 use super::queue::Queue;
-use super::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
+use super::{Block, BlockSource, GROUP_BYTES, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -20,11 +20,15 @@ pub const STDIN: &str = "-";
 /// Enough for a parser to run at full speed on one block, small enough that a handful lie in cache and memory.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// From so many bytes on a document comes in parts where that will do: less than what is under way at once of others.
+/// From so many bytes on a document comes in parts where that will do: about what is under way at once of others.
 const LONG_BYTES: usize = 16 << 20;
 
-/// How far the reading thread runs ahead: the group that the consumer takes next is ready when it asks.
-const AHEAD_BYTES: usize = 16 << 20;
+/// How far the reading thread runs ahead, so that the group that the consumer takes next is ready when it asks.
+const AHEAD_BYTES: usize = 2 * GROUP_BYTES;
+
+/// Likewise, of one who takes blocks one by one: some milliseconds of the work of all others. All of it is memory that is touched
+/// before the first block is done, which costs 4 µs a page.
+const AHEAD_OF_ONE_BYTES: usize = 4 << 20;
 
 /// What a message costs in the queue besides its bytes, so that a folder of empty files is bounded too.
 const MESSAGE_BYTES: usize = 1 << 10;
@@ -206,7 +210,8 @@ impl FileSource {
         if let Some(queue) = &self.queue {
             return Ok(Arc::clone(queue));
         }
-        let queue = Arc::new(Queue::new(AHEAD_BYTES));
+        let ahead = if self.reading.in_parts { AHEAD_OF_ONE_BYTES } else { AHEAD_BYTES };
+        let queue = Arc::new(Queue::new(ahead));
         let (inputs, sender) = (Arc::clone(&self.inputs), Arc::clone(&queue));
         let reading = self.reading;
         std::thread::Builder::new()

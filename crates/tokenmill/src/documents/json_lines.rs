@@ -52,7 +52,7 @@ pub(super) fn parse(
         documents.text.truncate(mark);
         return Err(error);
     }
-    documents.ends.push(documents.text.len());
+    documents.ranges.push(mark..documents.text.len());
     documents.positions.push(position);
     Ok(())
 }

@@ -104,8 +104,8 @@ pub trait BlockSource {
     fn inputs(&self) -> Vec<InputRecord>;
     /// Nobody will ask for `inputs`, so that nothing need be hashed. To be called before the first block.
     fn skip_inputs(&mut self) {}
-    /// Documents that are too long to be held may come in parts, a block each of [`Layout::Part`]. To be called before the
-    /// first block; only files come so, and by default none does.
+    /// Documents that are too long to be held may come in parts, a block each of [`Layout::Part`], and blocks are taken one by one, so
+    /// that not much need be read ahead. To be called before the first block; only files come so, and by default none does.
     fn in_parts(&mut self) {}
 }
 

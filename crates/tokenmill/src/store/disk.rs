@@ -57,11 +57,19 @@ impl Disk {
 
     pub(super) fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> Result<()> {
         self.before(Step::Write(path, file, bytes))?;
-        file.write_all(bytes).map_err(Error::io(path))?;
+        file.write_all(bytes).map_err(Error::io(path))
+    }
+
+    /// Asks for what was written to be on its way to the disk, so that the sync at the end has little to wait for. Only a wish.
+    pub(super) fn begin_to_sync(&self, file: &File) {
+        #[cfg(target_os = "linux")]
         if self.is_real() {
-            begin_to_sync(file);
+            use std::os::fd::AsRawFd;
+            // SAFETY: on an open file; it neither waits nor makes anything durable. 0, 0: all of it.
+            unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
         }
-        Ok(())
+        #[cfg(not(target_os = "linux"))]
+        let _ = file;
     }
 
     /// Makes what was written to the file durable.
@@ -100,16 +108,4 @@ impl Disk {
         self.sync(&temporary, &file)?;
         self.rename(&temporary, path)
     }
-}
-
-/// Asks for what was written to be on its way to the disk, so that the sync at the end has little to wait for. Only a wish.
-fn begin_to_sync(file: &File) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        // SAFETY: on an open file; it neither waits nor makes anything durable. 0, 0: all of it.
-        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
 }
