@@ -1,7 +1,6 @@
 //! A block of raw input and what it parses to.
 
 use super::json_lines;
-use super::long::Part;
 use crate::error::{Error, Place, Result};
 use std::fmt;
 use std::ops::Range;
@@ -20,6 +19,15 @@ pub enum Layout {
     Texts(Vec<usize>),
     /// The text of a part of a long document, as one of the above has it: see [`super::BlockSource::in_parts`].
     Part(Box<Part>),
+}
+
+/// What a part of a document is to the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// It is the first: what came before it, if anything, is void.
+    pub begins: bool,
+    /// It is the last, and the record, of so many bytes, holds a document; or it holds none.
+    pub end: Option<Result<u64, Rejected>>,
 }
 
 /// In words, for a person who has to see what differs.

@@ -6,7 +6,8 @@
 //! wrong is still found and told by `serde_json`. A key is kept in memory, whatever its length.
 
 use super::json_lines::{self, Target};
-use super::long::{Parts, Valid};
+use super::parts::Parts;
+use super::valid::Valid;
 use std::cell::RefCell;
 use std::io::{self, Read};
 

@@ -21,19 +21,20 @@ mod long;
 mod long_json;
 #[cfg(test)]
 mod long_tests;
+mod parts;
 mod paths;
 mod queue;
 mod shifted;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod valid;
 
 pub use at::document_at;
-pub use block::{Block, Documents, Layout, Record, Rejected};
+pub use block::{Block, Documents, Layout, Part, Record, Rejected};
 pub use chain::{Chain, Link};
 pub use files::{FileOptions, FileSource, Format, STDIN};
 pub use limited::Limited;
-pub use long::Part;
 pub use paths::expand;
 pub use shifted::Shifted;
 pub use texts::TextBlocks;

@@ -1,0 +1,71 @@
+//! The bytes of a record too long to be held as text, checked while they are read.
+
+use super::cut::Cutter;
+use std::io::{self, Read};
+
+/// The text of the record, as far as it is UTF-8.
+pub(super) struct Valid<'a> {
+    cutter: &'a mut Cutter,
+    reader: &'a mut dyn Read,
+    /// The beginning of a character whose rest has not come.
+    carry: Vec<u8>,
+    /// Bytes of the record so far, but for `carry`;
+    pub read: u64,
+    newlines: u64,
+    /// The first byte that is not UTF-8, and the newlines before it.
+    pub bad: Option<(u64, u64)>,
+}
+
+impl<'a> Valid<'a> {
+    /// Of the record that the cutter is in.
+    pub fn new(cutter: &'a mut Cutter, reader: &'a mut dyn Read) -> Valid<'a> {
+        Valid { cutter, reader, carry: Vec::new(), read: 0, newlines: 0, bad: None }
+    }
+
+    /// The next text, never an empty one; `None` at the end of the record. After bad bytes there is no more, but the record
+    /// is read to its end.
+    pub fn next(&mut self) -> io::Result<Option<String>> {
+        while let Some(portion) = self.cutter.portion(self.reader)? {
+            if self.bad.is_some() {
+                self.read += portion.len() as u64;
+                continue;
+            }
+            let mut bytes = std::mem::take(&mut self.carry);
+            if bytes.is_empty() {
+                bytes = portion;
+            } else {
+                bytes.extend_from_slice(&portion);
+            }
+            let text = self.check(bytes);
+            if !text.is_empty() {
+                return Ok(Some(text));
+            }
+        }
+        if !self.carry.is_empty() {
+            self.bad = Some((self.read, self.newlines));
+            self.read += std::mem::take(&mut self.carry).len() as u64;
+        }
+        Ok(None)
+    }
+
+    fn check(&mut self, bytes: Vec<u8>) -> String {
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            let (valid, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
+            let mut bytes = error.into_bytes();
+            let rest = bytes.split_off(valid);
+            // Valid, as it has just been said.
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            if is_cut {
+                self.carry = rest;
+            } else {
+                let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+                self.bad = Some((self.read + valid as u64, self.newlines + newlines));
+                self.read += rest.len() as u64;
+            }
+            text
+        });
+        self.read += text.len() as u64;
+        self.newlines += memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+        text
+    }
+}
