@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenmill as tm
-import tokenmill.tokenizer
+import tokenmill.encode_stream
 from peers import END
 from samples import MIXED, standard_library, texts
 
@@ -29,7 +29,7 @@ def cl100k(cl100k_path: Path) -> tm.Tokenizer:
 @pytest.fixture
 def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chunk goes to the core as it comes."""
-    monkeypatch.setattr(tokenmill.tokenizer, "CHUNK", 1)
+    monkeypatch.setattr(tokenmill.encode_stream, "CHUNK", 1)
 
 
 def encode(tok: tm.Tokenizer, chunks: list[str] | list[bytes], allowed: str | set[str] = "all") -> list[int]:
@@ -54,7 +54,7 @@ def test_the_ids_are_those_of_the_joined_text(
 ) -> None:
     text = "".join(parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenmill.tokenizer, "CHUNK", 1)
+        patch.setattr(tokenmill.encode_stream, "CHUNK", 1)
         for allowed in ("all", {END}, set()):
             want = cl100k.encode(text, allowed_special=allowed)
             assert encode(cl100k, cut(text, places), allowed) == want
@@ -215,7 +215,7 @@ def test_bytes_that_are_no_text_are_replaced_or_dropped_as_in_the_whole(
     ends = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     chunks = [data[start:end] for start, end in itertools.pairwise(ends)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenmill.tokenizer, "CHUNK", 1)
+        patch.setattr(tokenmill.encode_stream, "CHUNK", 1)
         for errors in ("replace", "ignore"):
             want = cl100k.encode(data.decode(errors=errors))
             got = [number for ids in cl100k.encode_iter(chunks, errors=errors) for number in ids.tolist()]

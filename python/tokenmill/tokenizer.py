@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 import os
-from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenmill import _core
+from tokenmill.encode_stream import encode_stream
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -23,20 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tokenmill.encode_stream import Readable
     from tokenmill.train_tokenizer import Curve
 
     AllowedSpecial: TypeAlias = Literal["all"] | Collection[str]
-
-
-class Readable(Protocol):
-    """A file, opened as text or as bytes, or what reads like one."""
-
-    def read(self, size: int, /) -> str | bytes:
-        """The next `size` characters or bytes at most; `""` or `b""` at the end."""
-
-
-# Characters that `encode_iter` hands to the core at once: work for all threads, yet little memory.
-CHUNK = 1 << 20
 
 
 class Tokenizer:
@@ -223,9 +213,9 @@ class Tokenizer:
         a character.
 
         It holds a chunk, or a million characters of smaller ones, and what lies behind the last place where
-        the text can be cut without changing any id: a few words, for text of any language. A text without
-        such a place is held to its end: digits or white space without end, and any text where the pattern is
-        a regular expression of your own, of which nothing is known.
+        the text can be cut without changing any id: a few words, for text of any language. Where there is no
+        such place the text is held, up to 1 GiB: digits or white space without end, and any text where the
+        pattern is a regular expression of your own, of which nothing is known.
 
         Args:
             stream: the chunks, any iterable of `str`, or of `bytes` in UTF-8 (a pipe, a download); or a file
@@ -240,6 +230,7 @@ class Tokenizer:
             TypeError: `stream` is a `str` or `bytes`, or its chunks are neither, or some of both.
             UnicodeDecodeError: bytes are not UTF-8; the message says where in the stream.
             UnknownTokenError: as `encode`.
+            ValueError: as `encode`; or 1 GiB offers no place to be cut.
 
         >>> import tokenmill as tm
         >>> tok = tm.train_bpe(tm.Documents.from_texts([]), vocab_size=256, special_tokens=[])
@@ -252,21 +243,8 @@ class Tokenizer:
         if isinstance(stream, str | bytes):
             kind, parts = ("str", "characters") if isinstance(stream, str) else ("bytes", "numbers")
             raise TypeError(f"stream is a {kind}, whose {parts} would be the chunks; pass [stream]")
-        return self._encode_chunks(
-            _chunks(_texts_of(stream, errors)), _core.EncodeStream(self._core, _allowed(allowed_special))
-        )
-
-    @staticmethod
-    def _encode_chunks(
-        chunks: Iterator[str], encoder: _core.EncodeStream
-    ) -> Iterator[npt.NDArray[np.uint32]]:
-        for chunk in chunks:
-            ids = encoder.push(chunk)
-            if len(ids):
-                yield ids
-        ids = encoder.finish()
-        if len(ids):
-            yield ids
+        encoder = _core.EncodeStream(self._core, _allowed(allowed_special))
+        return encode_stream(stream, encoder, errors)
 
     def encode_with_offsets(
         self, text: str, *, allowed_special: AllowedSpecial = ()
@@ -392,60 +370,6 @@ def _texts(texts: Any) -> Any:
         raise TypeError("texts is a str, whose characters would be the texts; pass [text], or call encode")
     arrow = hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__")
     return texts if arrow or isinstance(texts, list) else list(texts)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[str]:
-    """Chunks of `CHUNK` characters at least, but for the last; none ends inside a surrogate pair."""
-    parts: list[str] = []
-    size = 0
-    for part in texts:
-        parts.append(part)
-        size += len(part)
-        if size >= CHUNK:
-            text = "".join(parts)
-            # The first half of a pair waits for the second: by themselves both would become U+FFFD.
-            half = "\ud800" <= text[-1] <= "\udbff"
-            parts = [text[-1]] if half else []
-            size = len(parts)
-            yield text[:-1] if half else text
-    yield "".join(parts)
-
-
-def _texts_of(stream: Any, errors: str) -> Iterator[str]:
-    """The chunks as they come, those of bytes decoded."""
-    decoder = getincrementaldecoder("utf-8")(errors)
-    kind = ""
-    seen = 0
-    for number, part in enumerate(_parts(stream)):
-        kind = kind or ("bytes" if isinstance(part, bytes) else "str")
-        if isinstance(part, bytes) and kind == "bytes":
-            yield _decoded(decoder, part, seen)
-            seen += len(part)
-        elif isinstance(part, str) and kind == "str":
-            yield part
-        else:
-            raise TypeError(f"chunk {number} is a {type(part).__name__}, not a {kind}")
-    yield _decoded(decoder, b"", seen, final=True)
-
-
-def _decoded(decoder: IncrementalDecoder, part: bytes, seen: int, *, final: bool = False) -> str:
-    """What is complete of the text; of the `seen` bytes before this part the last few may be waiting."""
-    waiting = len(decoder.getstate()[0])
-    try:
-        return decoder.decode(part, final)
-    except UnicodeDecodeError as error:
-        error.reason += f" (byte {seen - waiting + error.start:,} of the stream; errors='replace' goes on)"
-        raise
-
-
-def _parts(stream: Any) -> Iterator[Any]:
-    """The chunks as they come."""
-    read = getattr(stream, "read", None)
-    if read is None:
-        yield from stream
-        return
-    while part := read(CHUNK):
-        yield part
 
 
 def _ids(ids: Iterable[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 use crate::encoding::AllowedArgument;
 use crate::error::CoreError;
+use crate::monitor::PyMonitor;
 use crate::text::text_of;
 use crate::tokenizer::Tokenizer;
 use numpy::{IntoPyArray, PyArray1};
@@ -27,12 +28,20 @@ impl EncodeStream {
     fn push<'py>(&mut self, py: Python<'py>, chunk: &Bound<'py, PyString>) -> PyResult<Ids<'py>> {
         let chunk = text_of(chunk)?;
         let chunk = chunk.as_ref();
-        Ok(py.detach(|| self.0.push(chunk)).map_err(CoreError::from)?.into_pyarray(py))
+        let ids = py.detach(|| self.0.push(chunk, &PyMonitor::new(None)));
+        Ok(ids.map_err(CoreError::from)?.into_pyarray(py))
+    }
+
+    /// Takes what of the chunk is UTF-8 and whole; the ids that are certain by now, and how many bytes that is.
+    fn push_bytes<'py>(&mut self, py: Python<'py>, chunk: &[u8]) -> PyResult<(Ids<'py>, usize)> {
+        let (ids, taken) = py.detach(|| self.0.push_bytes(chunk, &PyMonitor::new(None))).map_err(CoreError::from)?;
+        Ok((ids.into_pyarray(py), taken))
     }
 
     /// The text has ended: the remaining ids.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Ids<'py>> {
-        Ok(py.detach(|| self.0.finish()).map_err(CoreError::from)?.into_pyarray(py))
+        let ids = py.detach(|| self.0.finish(&PyMonitor::new(None)));
+        Ok(ids.map_err(CoreError::from)?.into_pyarray(py))
     }
 }
 

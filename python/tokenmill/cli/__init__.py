@@ -6,6 +6,7 @@ A verb's module is imported when the verb is used, so that `tokenmill --help` st
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -59,6 +60,7 @@ class Verbs(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Runs a verb; what goes wrong becomes one line on stderr and an exit code."""
+        buffer_stdout()
         note = Note()
         extra["standalone_mode"] = False
         if os.environ.get("NO_COLOR"):  # https://no-color.org; without it, colours are for terminals
@@ -86,6 +88,18 @@ class Verbs(click.Group):
         except BrokenPipeError:
             # What Python flushes at exit goes to nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def buffer_stdout() -> None:
+    """Puts a buffer before stdout where PYTHONUNBUFFERED has taken it away.
+
+    Without one Python forgets what is left of a write that a signal has cut short, such as Ctrl-Z and `fg`.
+    """
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        stdout = sys.stdout
+        sys.stdout = open(  # noqa: SIM115
+            stdout.fileno(), "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False
+        )
 
 
 def fail(message: str, code: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -147,26 +146,6 @@ def load_tokenizer(path: str, pattern: str | None) -> Tokenizer:
     from tokenmill import Tokenizer
 
     return Tokenizer.load(path, **given(pattern=pattern))
-
-
-def argument_or_stdin(text: str | None) -> str:
-    """The TEXT argument, or all of stdin byte by byte (a final newline included)."""
-    if text is None:
-        if sys.stdin.isatty():
-            click.echo("reading stdin; end with Ctrl-D", err=True)
-        raw = sys.stdin.buffer.read()
-    else:
-        # An argument that is not UTF-8 reaches Python with surrogates in it; this gives its bytes back.
-        raw = text.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        from tokenmill._core import DocumentError
-
-        name = "<stdin>" if text is None else "TEXT"
-        raise DocumentError(
-            f"{name}, byte {error.start}: the text is not valid UTF-8; convert it, for example with iconv"
-        ) from None
 
 
 def print_json(result: Mapping[str, Any]) -> None:

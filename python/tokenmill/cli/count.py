@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from tokenmill.cli._common import (
-    argument_or_stdin,
     document_options,
     json_option,
     load_tokenizer,
@@ -18,6 +17,7 @@ from tokenmill.cli._common import (
     tokenizer_option,
 )
 from tokenmill.cli._progress import progress
+from tokenmill.cli._text import Text
 
 if TYPE_CHECKING:
     from tokenmill import Documents, Tokenizer
@@ -43,7 +43,7 @@ def command(
     separator: str | None,
     as_json: bool,
 ) -> None:
-    """Count the tokens of TEXT (default: stdin) or, with --files, of documents.
+    """Count the tokens of TEXT (default: stdin, of any length) or, with --files, of documents.
 
     \b
     tokenmill count -t tokenizer.json 'Hello, world!'
@@ -53,7 +53,8 @@ def command(
     if not files:
         if len(text) > 1:
             raise click.UsageError("one TEXT at most; quote it, or count files with --files.")
-        tokens = load_tokenizer(tokenizer_path, pattern).count(argument_or_stdin(text[0] if text else None))
+        tokenizer = load_tokenizer(tokenizer_path, pattern)
+        tokens = sum(map(len, Text(text[0] if text else None).encoded(tokenizer)))
         if as_json:
             print_json({"tokens": tokens})
         else:

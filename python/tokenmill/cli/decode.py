@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from tokenmill.cli._common import argument_or_stdin, json_option, load_tokenizer, print_json, tokenizer_option
+from tokenmill.cli._common import json_option, load_tokenizer, print_json, tokenizer_option
+from tokenmill.cli._text import Text
 
 
 @click.command("decode")
@@ -22,7 +23,7 @@ def command(ids: tuple[str, ...], tokenizer_path: str, pattern: str | None, as_j
     tokenmill decode -t tokenizer.json 15496 11 995 0
     tokenmill encode -t tokenizer.json < book.txt | tokenmill decode -t tokenizer.json
     """
-    numbers = parse(" ".join(ids) if ids else argument_or_stdin(None))
+    numbers = parse(" ".join(ids) if ids else Text(None).whole())
     tokenizer = load_tokenizer(tokenizer_path, pattern)
     if as_json:
         print_json({"text": tokenizer.decode(numbers), "tokens": len(numbers)})

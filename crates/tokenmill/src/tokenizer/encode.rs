@@ -67,16 +67,22 @@ impl Tokenizer {
     /// Appends the ids of `text`; a long one is cut and encoded on all threads.
     pub fn encode<O: Output>(&self, text: &str, allowed: Allowed<'_>, ids: &mut O) -> Result<()> {
         let matcher = self.specials.matcher(allowed)?;
-        self.encode_found(text, &matcher, ids)
+        self.encode_found(text, &matcher, ids, &())
     }
 
-    /// [`Tokenizer::encode`] with special tokens that have been looked up.
-    pub(super) fn encode_found<O: Output>(&self, text: &str, matcher: &Matcher, ids: &mut O) -> Result<()> {
+    /// [`Tokenizer::encode`] with special tokens that have been looked up, and with a look at the monitor now and then.
+    pub(super) fn encode_found<O: Output>(
+        &self,
+        text: &str,
+        matcher: &Matcher,
+        ids: &mut O,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
         O::check(self.vocab_size())?;
         if text.len() < parallel_bytes() {
             return self.encode_parts(text, 0, matcher, ids);
         }
-        self.encode_long(&[text], matcher, ids, |_| (), &())
+        self.encode_long(&[text], matcher, ids, |_| (), monitor)
     }
 
     /// The ids of each text, in order; in parallel where there is enough to do, and then with a look at the monitor

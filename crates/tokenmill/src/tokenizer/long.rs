@@ -2,11 +2,8 @@
 
 use super::Tokenizer;
 use super::stream::Settling;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::special::{Allowed, Counter};
-
-/// A part longer than this is refused: the text offers no place to be cut.
-const MAX_PENDING: usize = 1 << 30;
 
 /// See above.
 #[derive(Debug)]
@@ -30,14 +27,7 @@ impl<'a> LongText<'a> {
     pub(crate) fn push(&mut self, text: &str) -> Result<String> {
         self.specials.push(text);
         let part = self.settling.push(self.tokenizer, text);
-        if self.settling.pending_bytes() > MAX_PENDING {
-            return Err(Error::value(format!(
-                "{} bytes in a row offer no place to be cut, and so would have to be encoded at once: letters, white space \
-                 or symbols without end, or the tokenizer's pattern is a regular expression that nothing is known of; \
-                 divide the document",
-                self.settling.pending_bytes()
-            )));
-        }
+        self.settling.check()?;
         Ok(part)
     }
 

@@ -11,12 +11,17 @@
 
 use super::Tokenizer;
 use crate::error::{Error, Result};
+use crate::monitor::Monitor;
 use crate::special::{Allowed, Matcher};
 use crate::split::floor;
 use std::sync::Arc;
 
+/// More than this is not held: the text offers no place to be cut.
+const MAX_PENDING: usize = 1 << 30;
+
 /// The encoder of one text that arrives in chunks. It holds what the last cut left: little, unless the text offers no
-/// place to be cut (letters, white space or symbols without end) or the pattern is an unknown regular expression; then all of it.
+/// place to be cut (letters, white space or symbols without end) or the pattern is an unknown regular expression; then all of
+/// it, up to 1 GiB.
 #[derive(Debug)]
 pub struct Stream {
     tokenizer: Arc<Tokenizer>,
@@ -33,15 +38,23 @@ impl Stream {
     }
 
     /// Takes the next chunk; the ids that are certain by now and have not been given yet.
-    pub fn push(&mut self, chunk: &str) -> Result<Vec<u32>> {
+    pub fn push(&mut self, chunk: &str, monitor: &dyn Monitor) -> Result<Vec<u32>> {
         let text = self.settling.push(&self.tokenizer, chunk);
-        self.encode(&text)
+        self.settling.check()?;
+        self.encode(&text, monitor)
+    }
+
+    /// Takes what of the chunk is UTF-8 and whole, up to the first byte that is not; the ids, and how many bytes that is.
+    pub fn push_bytes(&mut self, chunk: &[u8], monitor: &dyn Monitor) -> Result<(Vec<u32>, usize)> {
+        let text = std::str::from_utf8(chunk).or_else(|error| std::str::from_utf8(&chunk[..error.valid_up_to()]));
+        let text = text.unwrap_or_default();
+        Ok((self.push(text, monitor)?, text.len()))
     }
 
     /// The text is at its end: the remaining ids.
-    pub fn finish(&mut self) -> Result<Vec<u32>> {
+    pub fn finish(&mut self, monitor: &dyn Monitor) -> Result<Vec<u32>> {
         let text = self.settling.finish();
-        self.encode(&text)
+        self.encode(&text, monitor)
     }
 
     /// How much text it holds.
@@ -50,9 +63,9 @@ impl Stream {
         self.settling.pending_bytes()
     }
 
-    fn encode(&mut self, text: &str) -> Result<Vec<u32>> {
+    fn encode(&mut self, text: &str, monitor: &dyn Monitor) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
-        let encoded = self.tokenizer.encode_found(text, &self.settling.matcher, &mut ids);
+        let encoded = self.tokenizer.encode_found(text, &self.settling.matcher, &mut ids, monitor);
         encoded.map_err(|error| in_part(error, self.done))?;
         self.done += text.len() as u64;
         Ok(ids)
@@ -107,8 +120,21 @@ impl Settling {
         std::mem::take(&mut self.pending)
     }
 
+    /// An error where it holds too much text.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.pending.len() {
+            0..=MAX_PENDING => Ok(()),
+            bytes => Err(Error::value(format!(
+                "{bytes} bytes in a row offer no place to be cut, and so would have to be encoded at once: letters, white \
+                 space or symbols without end, or the tokenizer's pattern is a regular expression that nothing is known of; \
+                 divide the text"
+            ))),
+        }
+    }
+
     /// How much text it holds.
-    pub(crate) fn pending_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
 

@@ -121,8 +121,23 @@ pub(super) fn snippets(most: usize) -> impl Strategy<Value = String> {
 /// The ids of a text given in chunks.
 fn stream(tokenizer: &Arc<Tokenizer>, chunks: &[&str], allowed: Allowed<'_>) -> Vec<u32> {
     let mut stream = Stream::new(Arc::clone(tokenizer), allowed).unwrap();
-    let mut ids: Vec<u32> = chunks.iter().flat_map(|chunk| stream.push(chunk).unwrap()).collect();
-    ids.extend(stream.finish().unwrap());
+    let mut ids: Vec<u32> = chunks.iter().flat_map(|chunk| stream.push(chunk, &()).unwrap()).collect();
+    ids.extend(stream.finish(&()).unwrap());
+    ids
+}
+
+/// The same of its bytes, where each chunk begins with what was not taken of the one before.
+fn stream_of_bytes(tokenizer: &Arc<Tokenizer>, bytes: &[u8], chunk_bytes: usize) -> Vec<u32> {
+    let mut stream = Stream::new(Arc::clone(tokenizer), Allowed::All).unwrap();
+    let (mut ids, mut waiting) = (Vec::new(), Vec::new());
+    for chunk in bytes.chunks(chunk_bytes) {
+        waiting.extend_from_slice(chunk);
+        let (more, taken) = stream.push_bytes(&waiting, &()).unwrap();
+        ids.extend(more);
+        waiting.drain(..taken);
+        assert!(waiting.len() < 4, "only what could become a character is left");
+    }
+    ids.extend(stream.finish(&()).unwrap());
     ids
 }
 
@@ -137,6 +152,10 @@ proptest! {
             for allowed in [Allowed::None, Allowed::All] {
                 let want = short(tokenizer, &text, allowed);
                 prop_assert_eq!(stream(tokenizer, &chunks, allowed), want, "{:?} {:?}", tokenizer.model(), chunks);
+            }
+            let want = short(tokenizer, &text, Allowed::All);
+            for chunk_bytes in [1, 2, 5] {
+                prop_assert_eq!(&stream_of_bytes(tokenizer, text.as_bytes(), chunk_bytes), &want);
             }
         }
     }
@@ -183,7 +202,7 @@ proptest! {
 fn a_stream_holds_little() {
     let mut stream = Stream::new(Arc::clone(&BPE[0]), Allowed::All).unwrap();
     for _ in 0..1000 {
-        stream.push("the cat 12 <|x|>").unwrap();
+        stream.push("the cat 12 <|x|>", &()).unwrap();
         assert!(stream.pending_bytes() < 40);
     }
 }
