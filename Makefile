@@ -73,6 +73,7 @@ lint: $(STAMPS)/dev $(STAMPS)/extension  ## formatting, lints and types of both 
 	$(BIN)/python -m mypy.stubtest tokenmill._core
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 > /dev/null  # its lock file is up to date
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 format: $(STAMPS)/dev  ## formats both languages and fixes what the linters can fix
