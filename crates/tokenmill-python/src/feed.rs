@@ -3,9 +3,10 @@
 
 use crate::encoding::{AllowedArgument, Texts};
 use crate::error::{CoreError, from_python};
+use crate::text::parts;
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
-use pyo3::types::{PySlice, PyString};
+use pyo3::types::PyString;
 use tokenmill::Result;
 use tokenmill::bpe::Output;
 use tokenmill::threads;
@@ -13,9 +14,6 @@ use tokenmill::tokenizer::{Feed, Tokenizer};
 
 /// Less in all is not worth several threads.
 const ENOUGH: usize = 64 << 10;
-
-/// Characters of a long string that become UTF-8 at a time: 0.5 ms.
-const CHUNK: usize = 1 << 18;
 
 /// Whether there are several threads, and enough bytes or characters for them.
 pub fn is_worth_it(size: usize) -> PyResult<bool> {
@@ -70,11 +68,10 @@ pub fn encode_long<O: Output>(
     ids.make_room(length / 4);
     let mut taker = Taker { ids: &mut ids, ends: Vec::new(), sink: &mut () };
     let encoded = core.feed(allowed.get(), length, false, |feed| {
-        for start in (0..length).step_by(CHUNK) {
-            let range = PySlice::new(py, as_index(start), as_index((start + CHUNK).min(length)), 1);
-            feed.push_part(text.get_item(range)?.cast::<PyString>()?.to_str()?);
-            taker.take_ready(py, feed)?;
-        }
+        parts(text, |part| {
+            feed.push_part(part);
+            taker.take_ready(py, feed)
+        })?;
         feed.end_text();
         taker.take_rest(py, feed)
     });
@@ -82,10 +79,6 @@ pub fn encode_long<O: Output>(
         Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => Ok(None),
         done => done.map(|()| Some(ids)),
     }
-}
-
-fn as_index(position: usize) -> isize {
-    isize::try_from(position).unwrap_or(isize::MAX)
 }
 
 /// Takes ids as they come.

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PySlice, PyString};
 use std::borrow::Cow;
 
 /// The text of a `str`, borrowed where it is valid Unicode.
@@ -19,7 +19,7 @@ pub fn text_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     if text.call_method0(intern!(text.py(), "isascii"))?.is_truthy()? {
         return text.to_cow();
     }
-    match text.encode_utf8() {
+    match copy_of(text) {
         Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) => {
             let encoded = text.call_method1("encode", ("utf-16-le", "surrogatepass"))?;
             let units: Vec<u16> = encoded
@@ -30,7 +30,38 @@ pub fn text_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
                 .collect();
             Ok(Cow::Owned(String::from_utf16_lossy(&units)))
         }
-        // SAFETY: it is what CPython made as UTF-8, strictly.
-        encoded => Ok(Cow::Owned(unsafe { String::from_utf8_unchecked(encoded?.as_bytes().to_vec()) })),
+        copy => copy.map(Cow::Owned),
     }
+}
+
+/// Characters that become UTF-8 at a time: 0.5 ms.
+const CHUNK: usize = 1 << 18;
+
+/// UTF-8 of a `str`, made part by part, so that there is no second copy of a long one.
+fn copy_of(text: &Bound<'_, PyString>) -> PyResult<String> {
+    let mut copy = String::with_capacity(text.len()?);
+    parts(text, |part| {
+        copy.push_str(part);
+        Ok(())
+    })?;
+    Ok(copy)
+}
+
+/// Makes UTF-8 of a `str` part by part, and calls `take` with each.
+pub fn parts(text: &Bound<'_, PyString>, mut take: impl FnMut(&str) -> PyResult<()>) -> PyResult<()> {
+    let mut encode = |part: &Bound<'_, PyString>| {
+        let bytes = part.encode_utf8()?;
+        // SAFETY: it is what CPython made as UTF-8, strictly.
+        take(unsafe { str::from_utf8_unchecked(bytes.as_bytes()) })
+    };
+    let length = text.len()?;
+    if length <= CHUNK {
+        return encode(text);
+    }
+    let index = |position: usize| isize::try_from(position).unwrap_or(isize::MAX);
+    for start in (0..length).step_by(CHUNK) {
+        let range = PySlice::new(text.py(), index(start), index((start + CHUNK).min(length)), 1);
+        encode(text.get_item(range)?.cast::<PyString>()?)?;
+    }
+    Ok(())
 }
