@@ -27,7 +27,7 @@ pub(super) struct Scratch {
     part: Vec<u32>,
     parts: Vec<Part>,
     buffers: MergeBuffers,
-    /// 50 kB that need not be cleared for every short text; away while a text is encoded.
+    /// 65 kB that need not be cleared for every short text; away while a text is encoded.
     batch: Option<Box<Batch>>,
 }
 
