@@ -10,7 +10,7 @@
 //! No branch depends on what is found, as nobody can predict that.
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512::Avx512;
+use super::x86::{Avx2, Avx512};
 use super::{SHORT_IDS, ShortPieces};
 use crate::bpe::key;
 use crate::level::Level;
@@ -98,8 +98,17 @@ impl Found {
             // SAFETY: only processors with these instructions have this level.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { self.look_up_avx512(text, start, ends, known) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { self.look_up_avx2(text, start, ends, known) },
             _ => self.look_up_by::<Portable>(text, start, ends, known),
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn look_up_avx2(&mut self, text: &[u8], start: usize, ends: &Ends, known: ShortPieces<'_>) {
+        self.look_up_by::<Avx2>(text, start, ends, known);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -10,11 +10,11 @@
 //! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod limits;
 mod look_up;
 mod medium;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub(super) use limits::check_variable;
 pub(super) use look_up::Found;

@@ -1,4 +1,4 @@
-//! [`LookUp`] with AVX-512.
+//! [`LookUp`] with AVX2 and with AVX-512.
 
 use super::look_up::{CHUNK, Chunk, Found, LookUp, Portable, SoFar};
 use super::{Bucket, ID, LINE, NUMBER, ShortPieces};
@@ -7,8 +7,11 @@ use crate::short_key::SHORT;
 use std::arch::x86_64::*;
 use std::mem::offset_of;
 
-/// Its functions are inlined into a caller that has the instructions enabled (`Found::look_up_avx512`), which is what makes
+/// Its functions are inlined into a caller that has the instructions enabled (`Found::look_up_avx2`), which is what makes
 /// the intrinsics sound.
+pub(super) struct Avx2;
+
+/// The same, with eight hashes at once; its caller is `Found::look_up_avx512`.
 pub(super) struct Avx512;
 
 /// For each length, and for all longer pieces together: what of 16 bytes is kept, and what is set, to make a key of them.
@@ -22,7 +25,7 @@ static ROWS: [[u128; 2]; SHORT + 2] = {
     rows
 };
 
-impl LookUp for Avx512 {
+impl LookUp for Avx2 {
     #[inline(always)]
     fn find_keys(text: &[u8], begin: usize, ends: &[usize], chunk: &mut Chunk) {
         chunk.len = ends.len();
@@ -42,6 +45,24 @@ impl LookUp for Avx512 {
 
     #[inline(always)]
     fn seek(chunk: &mut Chunk, known: ShortPieces<'_>) {
+        Portable::seek(chunk, known);
+    }
+
+    #[inline(always)]
+    fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
+        // SAFETY: the caller has AVX2; places are those of the table.
+        unsafe { find(chunk, known, found) };
+    }
+}
+
+impl LookUp for Avx512 {
+    #[inline(always)]
+    fn find_keys(text: &[u8], begin: usize, ends: &[usize], chunk: &mut Chunk) {
+        Avx2::find_keys(text, begin, ends, chunk);
+    }
+
+    #[inline(always)]
+    fn seek(chunk: &mut Chunk, known: ShortPieces<'_>) {
         // SAFETY: the caller has AVX-512.
         unsafe { find_places(chunk, known) };
         chunk.places[..chunk.len].iter().for_each(|&place| known.prefetch(place));
@@ -49,15 +70,14 @@ impl LookUp for Avx512 {
 
     #[inline(always)]
     fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
-        // SAFETY: the caller has AVX-512; places are those of the table.
-        unsafe { find(chunk, known, found) };
+        Avx2::find(chunk, known, found);
     }
 }
 
 /// The keys of pieces.
 ///
 /// # Safety
-/// AVX-512; pieces lie one behind the other, the first begins at `begin`, and 16 bytes of `text` can be read where each begins.
+/// AVX2; pieces lie one behind the other, the first begins at `begin`, and 16 bytes of `text` can be read where each begins.
 #[inline(always)]
 unsafe fn find_keys(text: &[u8], mut begin: usize, ends: &[usize], keys: &mut [u128; CHUNK]) {
     for (&end, key) in ends.iter().zip(keys) {
@@ -101,7 +121,7 @@ unsafe fn find_places(chunk: &mut Chunk, known: ShortPieces<'_>) {
 }
 
 /// # Safety
-/// AVX-512; the places of the chunk are places of the table.
+/// AVX2; the places of the chunk are places of the table.
 #[inline(always)]
 #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the instructions take integers as signed")]
 unsafe fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
@@ -116,8 +136,8 @@ unsafe fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
             let key = _mm256_broadcastsi128_si256(_mm_load_si128(std::ptr::from_ref(key).cast()));
             let other = _mm256_xor_si256(key, _mm256_load_si256(line.add(offset_of!(Bucket, keys)).cast()));
             let other = _mm256_or_si256(other, _mm256_shuffle_epi32::<0b01_00_11_10>(other));
-            let same = _mm256_testn_epi64_mask(other, other);
-            let became = _mm256_maskz_load_epi64(same, line.add(offset_of!(Bucket, became)).cast());
+            let same = _mm256_cmpeq_epi64(other, _mm256_setzero_si256());
+            let became = _mm256_and_si256(same, _mm256_load_si256(line.add(offset_of!(Bucket, became)).cast()));
             let became = _mm_or_si128(_mm256_castsi256_si128(became), _mm256_extracti128_si256::<1>(became));
             let num_ids = _mm_extract_epi8::<15>(became) as u32 & NUMBER;
             let four = _mm_and_si128(became, _mm_set1_epi32(ID as i32));
