@@ -7,6 +7,7 @@ use crate::text::parts;
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::time::{Duration, Instant};
 use tokenmill::Result;
 use tokenmill::bpe::Output;
 use tokenmill::threads;
@@ -45,7 +46,7 @@ pub fn encode_texts<O: Output>(
 ) -> PyResult<()> {
     let bytes = texts.size()?;
     ids.make_room(bytes / 4);
-    let mut taker = Taker { ids, ends: Vec::new(), sink };
+    let mut taker = Taker::new(ids, sink);
     let encoded = core.feed(allowed.get(), bytes, texts.len() > 1, |feed| {
         for text in texts.iter() {
             feed.push(text?);
@@ -66,7 +67,8 @@ pub fn encode_long<O: Output>(
     let (py, length) = (text.py(), text.len()?);
     let mut ids = O::default();
     ids.make_room(length / 4);
-    let mut taker = Taker { ids: &mut ids, ends: Vec::new(), sink: &mut () };
+    let mut sink = ();
+    let mut taker = Taker::new(&mut ids, &mut sink);
     let encoded = core.feed(allowed.get(), length, false, |feed| {
         parts(text, |part| {
             feed.push_part(part);
@@ -81,32 +83,52 @@ pub fn encode_long<O: Output>(
     }
 }
 
+/// Twice as long as a thread waits for the GIL before it asks for it (`sys.getswitchinterval`). Whoever lets go of it and takes it
+/// back more often than that starves the others: each time they wake too late, and begin to wait anew.
+const TURN: Duration = Duration::from_millis(10);
+
 /// Takes ids as they come.
 struct Taker<'t, O> {
     ids: &'t mut O,
     ends: Vec<usize>,
     sink: &'t mut dyn Sink<O>,
+    /// When other Python threads last had the GIL, or could have had it.
+    let_go: Instant,
 }
 
-impl<O: Output> Taker<'_, O> {
-    /// What is there. Each time other Python threads may have the GIL, too.
+impl<'t, O: Output> Taker<'t, O> {
+    fn new(ids: &'t mut O, sink: &'t mut dyn Sink<O>) -> Taker<'t, O> {
+        Taker { ids, ends: Vec::new(), sink, let_go: Instant::now() }
+    }
+
+    /// What is there. Other Python threads have their turn meanwhile.
     fn take_ready(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
         while feed.take_ready(self.ids, |end| self.ends.push(end)).map_err(CoreError::from)? {
-            self.sink.see(self.ids, &mut self.ends)?;
-            py.check_signals()?;
-            py.detach(|| ());
+            self.see(py)?;
+            if self.let_go.elapsed() >= TURN {
+                py.detach(|| ());
+                self.let_go = Instant::now();
+            }
         }
         Ok(())
     }
 
     /// All that is under way, without the GIL while there is nothing to take.
     fn take_rest(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
-        let (ids, ends) = (&mut *self.ids, &mut self.ends);
         let mut idle = || -> Result<()> { Python::attach(|py| py.check_signals()).map_err(from_python) };
-        while py.detach(|| feed.take_next(ids, |end| ends.push(end), &mut idle)).map_err(CoreError::from)? {
-            self.sink.see(ids, ends)?;
-            py.check_signals()?;
+        loop {
+            self.take_ready(py, feed)?;
+            let (ids, ends) = (&mut *self.ids, &mut self.ends);
+            if !py.detach(|| feed.take_next(ids, |end| ends.push(end), &mut idle)).map_err(CoreError::from)? {
+                return Ok(());
+            }
+            self.let_go = Instant::now();
+            self.see(py)?;
         }
-        Ok(())
+    }
+
+    fn see(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.sink.see(self.ids, &mut self.ends)?;
+        py.check_signals()
     }
 }
