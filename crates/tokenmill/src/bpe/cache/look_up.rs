@@ -31,12 +31,18 @@ pub(super) struct Chunk {
     pub len: usize,
 }
 
+impl Chunk {
+    const EMPTY: Chunk = Chunk { keys: [0; CHUNK], places: [0; CHUNK], len: 0 };
+}
+
 /// What is known of the pieces of a batch.
 #[derive(Debug)]
 pub(in crate::bpe) struct Found {
     pub(super) ids: [u32; SHORT_IDS * Ends::MOST],
     pub(super) holes: [Hole; Ends::MOST],
     pub(super) so_far: SoFar,
+    /// Kept from text to text, as clearing them takes as long as a short text does; away while pieces are looked up.
+    chunks: Option<Box<[Chunk; 3]>>,
 }
 
 /// A piece whose ids are not among the others: its number in the batch, and how many ids the known pieces before it have.
@@ -71,7 +77,7 @@ impl Hole {
 impl Default for Found {
     fn default() -> Found {
         let so_far = SoFar { here: Hole(0), num_holes: 0 };
-        Found { ids: [0; SHORT_IDS * Ends::MOST], holes: [Hole(0); Ends::MOST], so_far }
+        Found { ids: [0; SHORT_IDS * Ends::MOST], holes: [Hole(0); Ends::MOST], so_far, chunks: None }
     }
 }
 
@@ -120,8 +126,9 @@ impl Found {
     #[inline(always)]
     fn look_up_by<L: LookUp>(&mut self, text: &[u8], start: usize, ends: &Ends, known: ShortPieces<'_>) {
         self.so_far = SoFar { here: Hole(0), num_holes: 0 };
-        let mut chunks = [Chunk { keys: [0; CHUNK], places: [0; CHUNK], len: 0 }; 3];
-        let [first, second, third] = &mut chunks;
+        let mut chunks = self.chunks.take().unwrap_or_else(|| Box::new([Chunk::EMPTY; 3]));
+        let [first, second, third] = &mut *chunks;
+        (second.len, third.len) = (0, 0);
         let (mut new, mut sought, mut old) = (first, second, third);
         let mut begin = start;
         let mut parts = ends.as_slice().chunks(CHUNK);
@@ -134,6 +141,7 @@ impl Found {
             begin = ends.last().copied().unwrap_or(begin);
             (new, sought, old) = (old, new, sought);
         }
+        self.chunks = Some(chunks);
     }
 }
 
@@ -188,7 +196,7 @@ impl LookUp for Portable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Became, Bucket};
+    use super::super::{Became, Bucket, LINE};
     use super::*;
     use crate::bpe::key::Secrets;
     use proptest::prelude::*;
@@ -207,7 +215,7 @@ mod tests {
         let (mut ids, mut holes) = (Vec::new(), Vec::new());
         for (piece, &end) in ends.as_slice().iter().enumerate() {
             let key = key::short_or_none(text, start, end - start);
-            let bucket = &known.buckets[known.place(key) / 64];
+            let bucket = &known.buckets[known.place(key) / LINE];
             match bucket.keys.iter().position(|known| *known == key) {
                 Some(place) if bucket.became[place].count() != 0 => {
                     let became = bucket.became[place];
@@ -244,7 +252,7 @@ mod tests {
                 let key = key::short_or_none(&text, start, text.len() - start);
                 let ids: Vec<u32> = (0..num_ids as u32).map(|id| 0xFF_FFFF - id * 0x10_1010 - last as u32).collect();
                 if num_ids > 0 && !key::is_none(key) {
-                    let place = ShortPieces { buckets: &buckets, secrets }.place(key) / 64;
+                    let place = ShortPieces { buckets: &buckets, secrets }.place(key) / LINE;
                     buckets[place].insert(key, Became::of(&ids).unwrap_or(Became::ELSEWHERE));
                 }
             }

@@ -63,13 +63,11 @@ impl Became {
     pub(super) const ELSEWHERE: Became = Became([0, 0, 0, ELSEWHERE << ID_BITS]);
 
     /// Of 1 to 4 ids of up to 24 bits.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
     fn of(ids: &[u32]) -> Option<Became> {
         let mut four = [0; SHORT_IDS];
         four.get_mut(..ids.len())?.copy_from_slice(ids);
         let small = four.iter().fold(0, |all, id| all | id) <= ID;
-        four[SHORT_IDS - 1] |= (ids.len() as u32) << ID_BITS;
-        (small && !ids.is_empty()).then_some(Became(four))
+        (small && !ids.is_empty()).then(|| Became::of_first(four, ids.len()))
     }
 
     /// Of the first `count` of four ids of up to 24 bits, 1 to 4.

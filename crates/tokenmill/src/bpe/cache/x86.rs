@@ -125,7 +125,7 @@ unsafe fn find_places(chunk: &mut Chunk, known: ShortPieces<'_>) {
 #[inline(always)]
 #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the instructions take integers as signed")]
 unsafe fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
-    let Found { ids, holes, so_far } = found;
+    let Found { ids, holes, so_far, .. } = found;
     let (ids, holes) = (ids.as_mut_ptr(), holes.as_mut_ptr());
     let SoFar { mut here, mut num_holes } = *so_far;
     for (key, &place) in chunk.keys.iter().zip(&chunk.places).take(chunk.len) {
