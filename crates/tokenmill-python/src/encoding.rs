@@ -65,22 +65,28 @@ impl<'py> Texts<'py> {
         }
     }
 
-    /// About how many bytes they have: characters, where they are not UTF-8 yet.
+    /// How many bytes they have; characters, where they are not UTF-8 yet.
     pub fn size(&self) -> PyResult<usize> {
         match self {
             Texts::Strings(strings) => strings.iter().map(|string| string.len()).sum(),
-            Texts::Arrow(batches) => Ok(batches.iter().map(|batch| batch.get_buffer_memory_size()).sum()),
+            // Not of the buffers, which may have other rows, too.
+            Texts::Arrow(batches) => Ok(batches.iter().map(|batch| lengths(batch).sum::<usize>()).sum()),
         }
     }
 
-    /// Each as UTF-8.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = PyResult<Cow<'_, str>>> + '_> {
+    /// Each as UTF-8, with what [`Texts::size`] counts it as.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = PyResult<(Cow<'_, str>, usize)>> + '_> {
         match self {
-            Texts::Strings(strings) => Box::new(strings.iter().map(text_of)),
+            Texts::Strings(strings) => Box::new(strings.iter().map(|text| Ok((text_of(text)?, text.len()?)))),
             Texts::Arrow(batches) => Box::new(batches.iter().flat_map(|batch| {
                 let text = rows(batch.as_ref());
-                (0..batch.len()).map(move |row| Ok(Cow::Borrowed(text(row))))
+                (0..batch.len()).map(move |row| Ok((Cow::Borrowed(text(row)), text(row).len())))
             })),
         }
     }
+}
+
+fn lengths(batch: &ArrayRef) -> impl Iterator<Item = usize> + '_ {
+    let text = rows(batch.as_ref());
+    (0..batch.len()).map(move |row| text(row).len())
 }

@@ -1,5 +1,5 @@
 //! Python strings → ids on all threads, while this thread, which holds the GIL, makes UTF-8 of the strings that follow and
-//! lists of the ids that are there.
+//! lists of the ids that are there; then it encodes, too, without the GIL.
 
 use crate::encoding::{AllowedArgument, Texts};
 use crate::error::{CoreError, from_python};
@@ -10,16 +10,10 @@ use pyo3::types::PyString;
 use std::time::{Duration, Instant};
 use tokenmill::Result;
 use tokenmill::bpe::Output;
-use tokenmill::threads;
 use tokenmill::tokenizer::{Feed, Tokenizer};
 
-/// Less in all is not worth several threads.
-const ENOUGH: usize = 64 << 10;
-
-/// Whether there are several threads, and enough bytes or characters for them.
-pub fn is_worth_it(size: usize) -> PyResult<bool> {
-    Ok(size >= ENOUGH && threads::count().map_err(CoreError::from)? > 1)
-}
+/// Fewer bytes or characters are not worth several threads, nor a second look at how much memory they need.
+pub const ENOUGH: usize = 64 << 10;
 
 /// Where ids go.
 pub trait Sink<O> {
@@ -44,13 +38,14 @@ pub fn encode_texts<O: Output>(
     ids: &mut O,
     sink: &mut dyn Sink<O>,
 ) -> PyResult<()> {
-    let bytes = texts.size()?;
-    ids.make_room(bytes / 4);
-    let mut taker = Taker::new(ids, sink);
-    let encoded = core.feed(allowed.get(), bytes, texts.len() > 1, |feed| {
+    let size = texts.size()?;
+    let mut taker = Taker::new(ids, sink, size);
+    let encoded = core.feed(allowed.get(), size, texts.len() > 1, |feed| {
         for text in texts.iter() {
-            feed.push(text?);
-            taker.take_ready(py, feed)?;
+            let (text, size) = text?;
+            taker.seen(size, text.len(), feed);
+            feed.push(text);
+            taker.keep_up(py, feed)?;
         }
         taker.take_rest(py, feed)
     });
@@ -66,13 +61,14 @@ pub fn encode_long<O: Output>(
 ) -> PyResult<Option<O>> {
     let (py, length) = (text.py(), text.len()?);
     let mut ids = O::default();
-    ids.make_room(length / 4);
     let mut sink = ();
-    let mut taker = Taker::new(&mut ids, &mut sink);
+    let mut taker = Taker::new(&mut ids, &mut sink, length);
     let encoded = core.feed(allowed.get(), length, false, |feed| {
-        parts(text, |part| {
+        let mut before = 0;
+        parts(text, |part, end| {
+            taker.seen(end - std::mem::replace(&mut before, end), part.len(), feed);
             feed.push_part(part);
-            taker.take_ready(py, feed)
+            taker.keep_up(py, feed)
         })?;
         feed.end_text();
         taker.take_rest(py, feed)
@@ -94,35 +90,50 @@ struct Taker<'t, O> {
     sink: &'t mut dyn Sink<O>,
     /// When other Python threads last had the GIL, or could have had it.
     let_go: Instant,
+    /// Of all texts: bytes, or characters where they are not UTF-8 yet; of those that have been brought, that and bytes.
+    size: usize,
+    seen: (usize, usize),
 }
 
 impl<'t, O: Output> Taker<'t, O> {
-    fn new(ids: &'t mut O, sink: &'t mut dyn Sink<O>) -> Taker<'t, O> {
-        Taker { ids, ends: Vec::new(), sink, let_go: Instant::now() }
+    fn new(ids: &'t mut O, sink: &'t mut dyn Sink<O>, size: usize) -> Taker<'t, O> {
+        Taker { ids, ends: Vec::new(), sink, let_go: Instant::now(), size, seen: (0, 0) }
     }
 
-    /// What is there. Other Python threads have their turn meanwhile.
-    fn take_ready(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
+    /// Of this size so many bytes are brought: all texts are as many in proportion.
+    fn seen(&mut self, size: usize, bytes: usize, feed: &mut Feed<'_, '_, O>) {
+        self.seen = (self.seen.0 + size, self.seen.1 + bytes);
+        feed.expect(self.size.saturating_mul(self.seen.1) / self.seen.0.max(1));
+    }
+
+    /// Takes what is there, and encodes before more is brought than can wait. Other Python threads have their turn meanwhile.
+    fn keep_up(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
+        let mut took = false;
         while feed.take_ready(self.ids, |end| self.ends.push(end)).map_err(CoreError::from)? {
             self.see(py)?;
-            if self.let_go.elapsed() >= TURN {
-                py.detach(|| ());
-                self.let_go = Instant::now();
-            }
+            took = true;
+        }
+        if feed.is_full() {
+            self.let_go = Instant::now();
+            let (ids, ends) = (&mut *self.ids, &mut self.ends);
+            py.detach(|| feed.catch_up(ids, |end| ends.push(end), &mut check_signals)).map_err(CoreError::from)?;
+            return self.see(py);
+        }
+        if took && self.let_go.elapsed() >= TURN {
+            py.detach(|| ());
+            self.let_go = Instant::now();
         }
         Ok(())
     }
 
-    /// All that is under way, without the GIL while there is nothing to take.
+    /// All that is under way, without the GIL while it encodes or waits.
     fn take_rest(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
-        let mut idle = || -> Result<()> { Python::attach(|py| py.check_signals()).map_err(from_python) };
         loop {
-            self.take_ready(py, feed)?;
             let (ids, ends) = (&mut *self.ids, &mut self.ends);
-            if !py.detach(|| feed.take_next(ids, |end| ends.push(end), &mut idle)).map_err(CoreError::from)? {
+            let took = py.detach(|| feed.take_next(ids, |end| ends.push(end), &mut check_signals));
+            if !took.map_err(CoreError::from)? {
                 return Ok(());
             }
-            self.let_go = Instant::now();
             self.see(py)?;
         }
     }
@@ -131,4 +142,8 @@ impl<'t, O: Output> Taker<'t, O> {
         self.sink.see(self.ids, &mut self.ends)?;
         py.check_signals()
     }
+}
+
+fn check_signals() -> Result<()> {
+    Python::attach(|py| py.check_signals()).map_err(from_python)
 }

@@ -6,13 +6,13 @@ use crate::encoding::{AllowedArgument, Texts};
 use crate::error::CoreError;
 use crate::feed::{self, Sink};
 use crate::monitor::PyMonitor;
-use crate::text::text_of;
+use crate::text::{is_ascii, text_of, with_text};
 use numpy::{IntoPyArray, PyArray1};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokenmill::bpe::{Count, Merges, Output};
@@ -64,30 +64,53 @@ impl Tokenizer {
         PyList::new(py, ids.iter().map(int))
     }
 
-    fn encode_text<O: Output>(
+    /// The ids of a text. Those of one that is not long are in memory that this thread uses again.
+    fn with_ids<R>(
         &self,
-        py: Python<'_>,
         text: &Bound<'_, PyString>,
         allowed: &AllowedArgument,
-    ) -> PyResult<O> {
+        work: impl FnOnce(Cow<'_, [u32]>) -> R,
+    ) -> PyResult<R> {
+        thread_local! {
+            static SPARE: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+        }
+        if text.len()? >= feed::ENOUGH {
+            return Ok(work(Cow::Owned(self.encode_long(text, allowed)?)));
+        }
+        let mut ids = SPARE.take();
+        ids.clear();
+        self.encode_short(text, allowed, &mut ids)?;
+        let done = work(Cow::Borrowed(&ids));
+        SPARE.set(ids);
+        Ok(done)
+    }
+
+    fn encode_short<O: Output>(
+        &self,
+        text: &Bound<'_, PyString>,
+        allowed: &AllowedArgument,
+        ids: &mut O,
+    ) -> PyResult<()> {
+        let py = text.py();
+        let encoded = with_text(text, |text| {
+            let mut encode = || self.core.encode(text, allowed.get(), ids);
+            if text.len() < DETACH_BYTES { encode() } else { py.detach(encode) }
+        });
+        Ok(encoded?.map_err(CoreError::from)?)
+    }
+
+    fn encode_long<O: Output>(&self, text: &Bound<'_, PyString>, allowed: &AllowedArgument) -> PyResult<O> {
         // A string of ASCII is UTF-8 as it is.
-        if feed::is_worth_it(text.len()?)?
-            && !text.call_method0(intern!(py, "isascii"))?.is_truthy()?
+        if !is_ascii(text)?
             && let Some(ids) = feed::encode_long(&self.core, allowed, text)?
         {
             return Ok(ids);
         }
-        let text = text_of(text)?;
+        let (py, text) = (text.py(), text_of(text)?);
         let text = text.as_ref();
-        let ids = if text.len() < DETACH_BYTES {
-            let mut ids = O::default();
-            ids.make_room(text.len() / 4);
-            self.core.encode(text, allowed.get(), &mut ids).map(|()| ids)
-        } else {
-            // A batch of one looks for Ctrl-C now and then.
-            py.detach(|| self.core.encode_batch(&[text], allowed.get(), &PyMonitor::new(None))).map(|flat| flat.ids)
-        };
-        Ok(ids.map_err(CoreError::from)?)
+        // A batch of one looks for Ctrl-C now and then.
+        let flat = py.detach(|| self.core.encode_batch(&[text], allowed.get(), &PyMonitor::new(None)));
+        Ok(flat.map_err(CoreError::from)?.ids)
     }
 
     /// Appends the ids of the texts to `ids`, and shows them to `sink`.
@@ -101,10 +124,10 @@ impl Tokenizer {
     ) -> PyResult<()> {
         let py = texts.py();
         let texts = Texts::of(texts, column)?;
-        if feed::is_worth_it(texts.size()?)? {
+        if texts.size()? >= feed::ENOUGH {
             return feed::encode_texts(py, &self.core, allowed, &texts, ids, sink);
         }
-        let texts: Vec<Cow<'_, str>> = texts.iter().collect::<PyResult<_>>()?;
+        let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| Ok(text?.0)).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
         let encode = || self.core.encode_batch(&texts, allowed.get(), &PyMonitor::new(None));
         let flat: Flat<Vec<u32>> = py.detach(encode).map_err(CoreError::from)?;
@@ -199,8 +222,7 @@ impl Tokenizer {
         text: &Bound<'py, PyString>,
         allowed: AllowedArgument,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ids: Vec<u32> = self.encode_text(py, text, &allowed)?;
-        self.list(py, &ids)
+        self.with_ids(text, &allowed, |ids| self.list(py, &ids))?
     }
 
     fn encode_to_numpy<'py>(
@@ -209,7 +231,10 @@ impl Tokenizer {
         text: &Bound<'py, PyString>,
         allowed: AllowedArgument,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        Ok(self.encode_text::<Vec<u32>>(py, text, &allowed)?.into_pyarray(py))
+        self.with_ids(text, &allowed, |ids| match ids {
+            Cow::Borrowed(ids) => PyArray1::from_slice(py, ids),
+            Cow::Owned(ids) => ids.into_pyarray(py),
+        })
     }
 
     #[pyo3(signature = (texts, allowed, column=None))]
@@ -260,8 +285,13 @@ impl Tokenizer {
         Ok((ids, spans.into_iter().map(|span| (span.start, span.end)).collect()))
     }
 
-    fn count(&self, py: Python<'_>, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<usize> {
-        Ok(self.encode_text::<Count>(py, text, &allowed)?.0)
+    fn count(&self, text: &Bound<'_, PyString>, allowed: AllowedArgument) -> PyResult<usize> {
+        if text.len()? >= feed::ENOUGH {
+            return Ok(self.encode_long::<Count>(text, &allowed)?.0);
+        }
+        let mut count = Count::default();
+        self.encode_short(text, &allowed, &mut count)?;
+        Ok(count.0)
     }
 
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>, skip_special_tokens: bool) -> PyResult<Bound<'py, PyBytes>> {

@@ -26,8 +26,8 @@ pub trait Output: Default + Send + 'static {
     /// Moves all that `other` has taken behind what this one has.
     fn append(&mut self, other: &mut Self);
 
-    /// Allocates for that many ids more.
-    fn make_room(&mut self, ids: usize);
+    /// Where there is no room for `at_least` ids more, allocates for `likely` more, if that is not fewer.
+    fn make_room(&mut self, at_least: usize, likely: usize);
 
     /// Appends ids.
     fn push_all(&mut self, ids: &[u32]);
@@ -45,8 +45,8 @@ impl Output for Vec<u32> {
         Vec::append(self, other);
     }
 
-    fn make_room(&mut self, ids: usize) {
-        make_room(self, ids);
+    fn make_room(&mut self, at_least: usize, likely: usize) {
+        make_room(self, at_least, likely);
     }
 
     #[inline]
@@ -56,9 +56,9 @@ impl Output for Vec<u32> {
 }
 
 /// Allocates where there is not enough, and only then asks the system for large pages.
-fn make_room<T>(ids: &mut Vec<T>, more: usize) {
-    if ids.capacity() - ids.len() < more {
-        ids.reserve(more);
+fn make_room<T>(ids: &mut Vec<T>, at_least: usize, likely: usize) {
+    if ids.capacity() - ids.len() < at_least {
+        ids.reserve_exact(likely.max(at_least));
         huge_pages::ask(ids.spare_capacity_mut());
     }
 }
@@ -76,8 +76,8 @@ impl Output for Vec<u16> {
         Vec::append(self, other);
     }
 
-    fn make_room(&mut self, ids: usize) {
-        make_room(self, ids);
+    fn make_room(&mut self, at_least: usize, likely: usize) {
+        make_room(self, at_least, likely);
     }
 
     #[inline]
@@ -103,7 +103,7 @@ impl Output for Count {
         self.0 += std::mem::take(&mut other.0);
     }
 
-    fn make_room(&mut self, _: usize) {}
+    fn make_room(&mut self, _: usize, _: usize) {}
 
     #[inline]
     fn push_all(&mut self, ids: &[u32]) {
@@ -128,7 +128,7 @@ mod tests {
         let mut out = filled::<O>(&parts[0]);
         for part in &parts[1..] {
             let mut part = filled::<O>(part);
-            out.make_room(part.count() / 2);
+            out.make_room(part.count() / 2, part.count());
             out.append(&mut part);
             assert_eq!(part.count(), 0);
         }

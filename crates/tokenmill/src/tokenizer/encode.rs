@@ -1,15 +1,12 @@
 //! Texts → ids: one or many, on one thread or on all.
 
-use super::feed::{MIN_TEXT_WEIGHT, chunks, in_text, room_for};
-use super::stream::Settling;
+use super::feed::{MIN_TEXT_WEIGHT, in_text};
 use super::{Model, Tokenizer};
 use crate::bpe::Output;
 use crate::error::Result;
 use crate::monitor::{Monitor, Progress};
 use crate::special::{Allowed, Matcher, Part};
-use crate::threads;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::ops::Range;
 
 /// Below this many bytes in all, handing work to threads costs more than it saves.
@@ -18,9 +15,6 @@ const PARALLEL_BYTES: usize = 64 << 10;
 /// The same where the caller is one of these threads itself: the others have work of their own, and only what would
 /// keep this one for 10 ms or more while they run dry is worth sharing.
 const NESTED_BYTES: usize = 1 << 20;
-
-/// Bytes of a long text between two looks at the monitor where one thread does it all: some 5 ms.
-const TICK_BYTES: usize = 1 << 20;
 
 /// The ids of many texts back to back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +95,9 @@ impl Tokenizer {
         // No memory holds 2⁶³ ids.
         let mut ended = |end| offsets.push(i64::try_from(end).unwrap_or(i64::MAX));
         if texts.iter().map(|text| text.len().max(MIN_TEXT_WEIGHT)).sum::<usize>() < parallel_bytes() {
-            ids.make_room(room_for(texts.iter().map(|text| text.len())));
+            // English has 4 to 5 bytes an id, and 4 seldom needs a second allocation.
+            let likely = texts.iter().map(|text| text.len()).sum::<usize>() / 4;
+            ids.make_room(likely, likely);
             for (number, text) in texts.iter().enumerate() {
                 let encoded = self.encode_parts(text, 0, &matcher, &mut ids);
                 encoded.map_err(|error| if texts.len() > 1 { in_text(error, number) } else { error })?;
@@ -124,55 +120,24 @@ impl Tokenizer {
         monitor: &dyn Monitor,
     ) -> Result<()> {
         let bytes = texts.iter().map(|text| text.len()).sum();
-        let tick = |number| {
-            let (done, total) = (number as u64, Some(texts.len() as u64));
-            monitor.tick(Progress { stage: "encoding", unit: "texts", done, total })
-        };
-        ids.make_room(room_for(texts.iter().map(|text| text.len())));
-        if threads::count()? == 1 {
-            return self.encode_here(texts, matcher, ids, ended, tick);
-        }
         self.feed_found(Cow::Borrowed(matcher), bytes, texts.len() > 1, |feed| {
             texts.iter().for_each(|text| feed.push(Cow::Borrowed(text)));
-            let done = Cell::new(0);
-            let mut ended = |end| {
-                done.set(done.get() + 1);
-                ended(end);
+            let mut done = 0;
+            let tick = |done| {
+                let total = Some(texts.len() as u64);
+                monitor.tick(Progress { stage: "encoding", unit: "texts", done, total })
             };
-            while feed.take_next(ids, &mut ended, &mut || Ok(()))? {
-                tick(done.get())?;
+            let mut took = true;
+            while took {
+                let mut count = |end| {
+                    done += 1;
+                    ended(end);
+                };
+                took = feed.take_next(ids, &mut count, &mut || Ok(()))?;
+                tick(done)?;
             }
             Ok(())
         })?
-    }
-
-    /// The same on this thread.
-    fn encode_here<O: Output>(
-        &self,
-        texts: &[&str],
-        matcher: &Matcher,
-        ids: &mut O,
-        mut ended: impl FnMut(usize),
-        tick: impl Fn(usize) -> Result<()>,
-    ) -> Result<()> {
-        let mut settling = Settling::with(matcher);
-        for (number, text) in texts.iter().enumerate() {
-            let mut start = 0;
-            let mut encode = |text: &str| {
-                let encoded = self.encode_parts(text, start, matcher, ids);
-                start += text.len();
-                encoded.map_err(|error| if texts.len() > 1 { in_text(error, number) } else { error })?;
-                tick(number)
-            };
-            if text.len() < 2 * TICK_BYTES {
-                encode(text)?;
-            } else {
-                chunks(text, TICK_BYTES).try_for_each(|chunk| encode(&settling.push(self, chunk)))?;
-                encode(&settling.finish())?;
-            }
-            ended(ids.count());
-        }
-        tick(texts.len())
     }
 
     /// The ids of `text` and the bytes of it that each stands for.

@@ -1,20 +1,22 @@
 //! Texts → ids on all threads, while this one brings more texts and takes the ids of earlier ones.
 //!
 //! ```text
-//! push ─► queue of tasks: texts, or a part of one ─► any thread ─► take, in the order of the texts
+//! push ─► queue of tasks: texts, or a part of one ─┬► any other thread ─► ids of its own ─┬► take, in the order of the texts
+//!                                                  └► this one, where it would wait ──────┘
 //! ```
 //!
-//! So what one thread alone can do (a Python `str` becomes UTF-8, ids become a list) takes place beside the encoding. A
-//! task's ids are in memory of its own, which is used again once they are taken: what is touched for the first time costs as
-//! much as encoding.
+//! So what one thread alone can do (a Python `str` becomes UTF-8, ids become a list) takes place beside the encoding, and
+//! no thread waits for another while there is a task. What is touched for the first time costs as much as encoding, so memory
+//! of a task (UTF-8, ids) is used again for later ones, the queue is kept short, and this thread encodes straight into
+//! the result what is next in order. Where there is no other thread, it does so with all tasks.
 
 use super::Tokenizer;
-use super::stream::Settling;
+use super::room::Room;
+use super::stream::{Settling, chunks, settled_parts};
 use crate::bpe::Output;
 use crate::error::{Error, Result};
 use crate::in_order::PATIENCE;
 use crate::special::{Allowed, Matcher};
-use crate::split::floor;
 use crate::threads;
 use rayon::{ScopeFifo, Yield};
 use std::borrow::Cow;
@@ -30,6 +32,19 @@ const TASK_BYTES: Range<usize> = 16 << 10..1 << 18;
 /// Tasks per thread of a small batch: one thread may be slower than another.
 const TASKS_PER_THREAD: usize = 8;
 
+/// Tasks that a thread does before it lets others have a turn: some 10 ms. (Each turn wakes another thread, to see whether it
+/// should take over, and on a machine of two it takes the time of one that works.)
+const TASKS_A_TURN: usize = 16;
+
+/// Tasks per thread that may wait before more texts are brought: some 2 MB.
+const WAITING_PER_THREAD: usize = 8;
+
+/// A longer task, which is one because the text has no place to be cut, is left to the other threads: this one looks for Ctrl-C.
+const LONG_TASK_BYTES: usize = 4 << 20;
+
+/// More of them are under way only with more than four threads.
+const MOST_SPARE_TEXTS: usize = 4 * WAITING_PER_THREAD;
+
 /// What a text counts at least: a million of one byte are work too.
 pub(super) const MIN_TEXT_WEIGHT: usize = 32;
 
@@ -38,17 +53,7 @@ pub(super) fn task_bytes(bytes: usize, threads: usize) -> usize {
     (bytes / (threads * TASKS_PER_THREAD)).clamp(TASK_BYTES.start, TASK_BYTES.end)
 }
 
-/// Parts of a long text of some `goal` bytes each, between characters.
-pub(super) fn chunks(text: &str, goal: usize) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (chunk, later) = rest.split_at(floor(rest, goal.max(4)));
-        rest = later;
-        (!chunk.is_empty()).then_some(chunk)
-    })
-}
-
-/// How a text is brought, and where the ids come out.
+/// How texts are brought, and where the ids come out.
 pub struct Feed<'s, 'a, O> {
     scope: &'s ScopeFifo<'a>,
     common: Arc<Common<'a, O>>,
@@ -66,8 +71,9 @@ pub struct Feed<'s, 'a, O> {
     /// How many tasks there have been, and of how many the ids were taken.
     tasks: usize,
     taken: usize,
-    /// How many threads may encode at once.
-    threads: usize,
+    room: Room,
+    /// How many threads may encode beside this one.
+    others: usize,
 }
 
 /// What all tasks share.
@@ -79,6 +85,7 @@ struct Common<'a, O> {
     queue: Mutex<Queue<'a>>,
     stopped: AtomicBool,
     spare: Mutex<Vec<Encoded<O>>>,
+    spare_texts: Mutex<Vec<String>>,
 }
 
 /// Tasks that wait, each with its number, and how many threads are at work on such.
@@ -105,11 +112,12 @@ struct Stretch<'a> {
     is_last: bool,
 }
 
-/// What a task comes to: ids, and how many there are at the end of each text that ends in it.
+/// What a task comes to: ids, how many there are at the end of each text that ends in it, and of how many bytes they are.
 #[derive(Default)]
 struct Encoded<O> {
     ids: O,
     ends: Vec<usize>,
+    bytes: usize,
 }
 
 type Numbered<O> = (usize, Result<Encoded<O>>);
@@ -137,8 +145,15 @@ impl Tokenizer {
     ) -> Result<R> {
         O::check(self.vocab_size())?;
         let threads = threads::count()?;
-        let (stopped, spare) = (AtomicBool::new(false), Mutex::default());
-        let common = Arc::new(Common { tokenizer: self, matcher, many, queue: Mutex::default(), stopped, spare });
+        let common = Arc::new(Common {
+            tokenizer: self,
+            matcher,
+            many,
+            queue: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            spare: Mutex::default(),
+            spare_texts: Mutex::default(),
+        });
         threads::scope(|scope| {
             let (sender, receiver) = channel();
             let mut feed = Feed {
@@ -153,8 +168,8 @@ impl Tokenizer {
                 early: BTreeMap::new(),
                 tasks: 0,
                 taken: 0,
-                // This thread is busy, and others wait for it in the end: it should not have to share a processor.
-                threads: (threads - 1).max(1),
+                room: Room::for_bytes(bytes),
+                others: threads - 1,
             };
             let done = work(&mut feed);
             common.stopped.store(true, Ordering::Relaxed);
@@ -164,23 +179,41 @@ impl Tokenizer {
 }
 
 impl<'a, O: Output> Feed<'_, 'a, O> {
+    /// Tells how many bytes there are likely to be in all, where that is known better than before.
+    pub fn expect(&mut self, bytes: usize) {
+        self.room.expect(bytes);
+    }
+
     /// Brings the next text.
     pub fn push(&mut self, text: Cow<'a, str>) {
         if text.len() < 2 * self.goal {
             return self.add(text, true);
         }
-        for chunk in chunks(&text, self.goal) {
-            self.push_part(chunk);
+        match text {
+            Cow::Borrowed(text) => {
+                let common = Arc::clone(&self.common);
+                for part in settled_parts(common.tokenizer, &common.matcher, text, self.goal) {
+                    self.add(Cow::Borrowed(part), false);
+                }
+                self.add(Cow::Borrowed(""), true);
+            }
+            Cow::Owned(text) => {
+                chunks(&text, self.goal).for_each(|chunk| self.push_part(chunk));
+                self.end_text();
+            }
         }
-        self.end_text();
     }
 
     /// Brings the next part of a text that comes in parts.
     pub fn push_part(&mut self, part: &str) {
-        let Common { tokenizer, matcher, .. } = &*self.common;
+        let Common { tokenizer, matcher, spare_texts, .. } = &*self.common;
         let settling = self.settling.get_or_insert_with(|| Settling::with(matcher));
-        let settled = settling.push(tokenizer, part);
-        if !settled.is_empty() {
+        settling.hold(part);
+        if settling.pending_bytes() < self.goal {
+            return;
+        }
+        let spare = || lock(spare_texts).pop().unwrap_or_else(|| String::with_capacity(2 * self.goal));
+        if let Some(settled) = settling.settled(tokenizer, spare) {
             self.add(Cow::Owned(settled), false);
         }
     }
@@ -191,6 +224,13 @@ impl<'a, O: Output> Feed<'_, 'a, O> {
         self.add(Cow::Owned(rest), true);
     }
 
+    /// Whether so much waits that this thread should encode, too, before it brings more.
+    pub fn is_full(&self) -> bool {
+        let most = WAITING_PER_THREAD * (self.others + 1);
+        // Asked after each text, and a lock for each byte of a million texts of one would be dear.
+        self.tasks - self.taken >= most && self.num_waiting() >= most
+    }
+
     /// Starts on what has been brought, however little it is.
     fn flush(&mut self) {
         if self.task.texts.is_empty() {
@@ -199,15 +239,11 @@ impl<'a, O: Output> Feed<'_, 'a, O> {
         let ended = self.task.texts.iter().filter(|stretch| stretch.is_last).count();
         let next = Task { first: self.task.first + ended, ..Task::default() };
         let task = std::mem::replace(&mut self.task, next);
-        lock(&self.common.queue).tasks.push_back((self.tasks, task));
-        self.tasks += 1;
-        self.wake();
-    }
-
-    /// Puts threads to work while there are tasks for more of them.
-    fn wake(&self) {
         let mut queue = lock(&self.common.queue);
-        for _ in queue.busy..self.threads.min(queue.busy + queue.tasks.len()) {
+        queue.tasks.push_back((self.tasks, task));
+        self.tasks += 1;
+        // Threads are put to work while there are tasks for more of them.
+        for _ in queue.busy..self.others.min(queue.busy + queue.tasks.len()) {
             queue.busy += 1;
             let (common, sender) = (Arc::clone(&self.common), self.sender.clone());
             self.scope.spawn_fifo(|scope| common.work(sender, scope));
@@ -216,37 +252,84 @@ impl<'a, O: Output> Feed<'_, 'a, O> {
 
     /// Moves the ids of the next task behind `ids` if they are there, and calls `ended` for each text that ends in it
     /// with the number of ids until there.
-    pub fn take_ready(&mut self, ids: &mut O, ended: impl FnMut(usize)) -> Result<bool> {
+    pub fn take_ready(&mut self, ids: &mut O, mut ended: impl FnMut(usize)) -> Result<bool> {
         while let Ok((number, result)) = self.receiver.try_recv() {
             self.early.insert(number, result);
         }
         let Some(result) = self.early.remove(&self.taken) else { return Ok(false) };
-        self.take(result?, ids, ended);
+        let mut encoded = result?;
+        let before = ids.count();
+        self.room.make(ids, encoded.bytes, encoded.ids.count());
+        encoded.ends.drain(..).for_each(|end| ended(before + end));
+        ids.append(&mut encoded.ids);
+        self.have_taken(encoded.bytes, ids.count() - before);
+        lock(&self.common.spare).push(encoded);
         Ok(true)
     }
 
-    /// The same, but waits for the next task, and calls `idle` now and then meanwhile. `false`: there is none.
+    /// The same, but encodes or waits until there is a next task's, and calls `idle` now and then meanwhile. `false`: there
+    /// is none.
     pub fn take_next(
         &mut self,
         ids: &mut O,
-        ended: impl FnMut(usize),
+        mut ended: impl FnMut(usize),
         idle: &mut dyn FnMut() -> Result<()>,
     ) -> Result<bool> {
         self.flush();
-        self.threads = threads::count()?;
-        self.wake();
         while self.taken < self.tasks {
-            if let Some(result) = self.early.remove(&self.taken) {
-                self.take(result?, ids, ended);
+            if self.take_ready(ids, &mut ended)? {
                 return Ok(true);
             }
-            if let Some((number, result)) = self.receive() {
+            if let Some((number, task)) = self.own_task() {
+                if number == self.taken {
+                    self.take_directly(task, ids, ended)?;
+                    return Ok(true);
+                }
+                self.early.insert(number, self.common.encode(task));
+            } else if let Some((number, result)) = self.receive() {
                 self.early.insert(number, result);
             } else {
                 idle()?;
             }
         }
         Ok(false)
+    }
+
+    /// [`Feed::take_next`] until not much waits any more.
+    pub fn catch_up(
+        &mut self,
+        ids: &mut O,
+        mut ended: impl FnMut(usize),
+        idle: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        while self.num_waiting() > self.others && self.take_next(ids, &mut ended, idle)? {}
+        Ok(())
+    }
+
+    /// How many tasks no thread has begun.
+    fn num_waiting(&self) -> usize {
+        lock(&self.common.queue).tasks.len()
+    }
+
+    /// A task for this thread.
+    fn own_task(&self) -> Option<(usize, Task<'a>)> {
+        let mut queue = lock(&self.common.queue);
+        let (_, next) = queue.tasks.front()?;
+        if self.others > 0 && next.bytes >= LONG_TASK_BYTES { None } else { queue.tasks.pop_front() }
+    }
+
+    /// Encodes the next task behind `ids`.
+    fn take_directly(&mut self, task: Task<'a>, ids: &mut O, ended: impl FnMut(usize)) -> Result<()> {
+        let (bytes, before) = (task.text_bytes(), ids.count());
+        self.room.make(ids, bytes, bytes);
+        self.common.encode_behind(task, ids, ended)?;
+        self.have_taken(bytes, ids.count() - before);
+        Ok(())
+    }
+
+    fn have_taken(&mut self, bytes: usize, ids: usize) {
+        self.room.have_taken(bytes, ids);
+        self.taken += 1;
     }
 
     /// `None`: nothing has come for a while.
@@ -273,46 +356,66 @@ impl<'a, O: Output> Feed<'_, 'a, O> {
             self.flush();
         }
     }
+}
 
-    fn take(&mut self, mut encoded: Encoded<O>, ids: &mut O, mut ended: impl FnMut(usize)) {
-        let before = ids.count();
-        encoded.ends.drain(..).for_each(|end| ended(before + end));
-        ids.append(&mut encoded.ids);
-        self.taken += 1;
-        lock(&self.common.spare).push(encoded);
+impl Task<'_> {
+    fn text_bytes(&self) -> usize {
+        self.texts.iter().map(|stretch| stretch.text.len()).sum()
     }
 }
 
 impl<'a, O: Output> Common<'a, O> {
-    /// Does the next task, and comes back for more when others that use these threads have had their turn.
+    /// Does some tasks, and comes back for more when others that use these threads have had their turn.
     fn work(self: Arc<Self>, sender: Sender<Numbered<O>>, scope: &ScopeFifo<'a>) {
-        let mut queue = lock(&self.queue);
-        let Some((number, task)) = queue.tasks.pop_front() else {
-            queue.busy -= 1;
-            return;
-        };
-        drop(queue);
-        let mut outcome = Outcome { sender: sender.clone(), number, result: None };
-        if !self.stopped.load(Ordering::Relaxed) {
-            outcome.result = Some(self.encode(&task));
+        for _ in 0..TASKS_A_TURN {
+            let mut queue = lock(&self.queue);
+            let Some((number, task)) = queue.tasks.pop_front() else {
+                queue.busy -= 1;
+                return;
+            };
+            drop(queue);
+            let mut outcome = Outcome { sender: sender.clone(), number, result: None };
+            if !self.stopped.load(Ordering::Relaxed) {
+                outcome.result = Some(self.encode(task));
+            }
         }
-        drop(outcome);
         scope.spawn_fifo(|scope| self.work(sender, scope));
     }
 
-    fn encode(&self, task: &Task<'_>) -> Result<Encoded<O>> {
+    /// Encodes a task into memory of its own.
+    fn encode(&self, task: Task<'a>) -> Result<Encoded<O>> {
         let mut encoded = lock(&self.spare).pop().unwrap_or_default();
-        let Encoded { ids, ends } = &mut encoded;
-        ids.make_room(room_for(task.texts.iter().map(|stretch| stretch.text.len())));
-        for Stretch { text, start, is_last } in &task.texts {
-            let number = task.first + ends.len();
-            let done = self.tokenizer.encode_parts(text, *start, &self.matcher, ids);
+        let Encoded { ids, ends, bytes } = &mut encoded;
+        *bytes = task.text_bytes();
+        ids.make_room(*bytes / 4, *bytes / 4);
+        self.encode_behind(task, ids, |end| ends.push(end))?;
+        Ok(encoded)
+    }
+
+    /// Keeps the memory of a text for a later one.
+    fn keep(&self, mut text: String) {
+        let mut spare = lock(&self.spare_texts);
+        if text.capacity() >= TASK_BYTES.start && spare.len() < MOST_SPARE_TEXTS {
+            text.clear();
+            spare.push(text);
+        }
+    }
+
+    /// Appends the ids of a task, and calls `ended` at the end of each text.
+    fn encode_behind(&self, task: Task<'a>, ids: &mut O, mut ended: impl FnMut(usize)) -> Result<()> {
+        let mut number = task.first;
+        for Stretch { text, start, is_last } in task.texts {
+            let done = self.tokenizer.encode_parts(&text, start, &self.matcher, ids);
             done.map_err(|error| if self.many { in_text(error, number) } else { error })?;
-            if *is_last {
-                ends.push(ids.count());
+            if is_last {
+                ended(ids.count());
+                number += 1;
+            }
+            if let Cow::Owned(text) = text {
+                self.keep(text);
             }
         }
-        Ok(encoded)
+        Ok(())
     }
 }
 
@@ -322,11 +425,6 @@ pub(super) fn in_text(error: Error, number: usize) -> Error {
         Error::UnknownToken(reason) => Error::UnknownToken(format!("text {number}: {reason}")),
         other => other,
     }
-}
-
-/// Ids that texts of these lengths come to: English has 4 to 5 bytes an id, and 4 seldom needs a second allocation.
-pub(super) fn room_for(lengths: impl Iterator<Item = usize>) -> usize {
-    lengths.sum::<usize>() / 4
 }
 
 /// Sends what a task came to when it is dropped: after a panic too, so that nobody waits for it.

@@ -11,18 +11,26 @@ fn fed(tokenizer: &Tokenizer, texts: &[String], allowed: Allowed<'_>, in_parts: 
     let done = tokenizer.feed(allowed, 0, true, |feed| {
         for text in texts {
             if in_parts {
-                super::feed::chunks(text, 1000).for_each(|part| feed.push_part(part));
+                super::stream::chunks(text, 1000).for_each(|part| feed.push_part(part));
                 feed.end_text();
             } else {
                 feed.push(Cow::Borrowed(text.as_str()));
             }
             while feed.take_ready(&mut ids, |end| ends.push(end))? {}
+            if feed.is_full() {
+                feed.catch_up(&mut ids, |end| ends.push(end), &mut || Ok(()))?;
+                assert!(!feed.is_full());
+            }
         }
         while feed.take_next(&mut ids, |end| ends.push(end), &mut || Ok(()))? {}
         Ok(())
     });
     done.and_then(|done: Result<()>| done).unwrap();
     ends.windows(2).map(|place| ids[place[0]..place[1]].to_vec()).collect()
+}
+
+fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(work)
 }
 
 proptest! {
@@ -37,6 +45,9 @@ proptest! {
                 let want: Vec<_> = texts.iter().map(|text| tokenizer.encode_in_one_go(text, allowed)).collect();
                 prop_assert_eq!(&fed(tokenizer, &texts, allowed, false), &want);
                 prop_assert_eq!(&fed(tokenizer, &texts, allowed, true), &want);
+                for in_parts in [false, true] {
+                    prop_assert_eq!(&alone(|| fed(tokenizer, &texts, allowed, in_parts)), &want);
+                }
             }
         }
     }
@@ -76,4 +87,12 @@ fn a_thread_of_the_pool_feeds_the_pool() {
         rayon::join(|| fed(&BPE[0], &texts, Allowed::None, false), || fed(&BPE[0], &texts, Allowed::None, true))
     });
     assert_eq!(got, (want.clone(), want));
+}
+
+#[test]
+fn more_text_than_can_wait_is_encoded_before_more_is_brought() {
+    // Some 20 tasks of 16 KiB each are brought at once; so many may wait for one thread only.
+    let texts: Vec<String> = (0..4).map(|number| format!("the cat {number} ").repeat(6_000)).collect();
+    let want: Vec<_> = texts.iter().map(|text| BPE[0].encode_in_one_go(text, Allowed::None)).collect();
+    assert_eq!(alone(|| fed(&BPE[0], &texts, Allowed::None, true)), want);
 }

@@ -11,6 +11,7 @@ mod feed;
 mod feed_tests;
 mod fingerprint;
 mod long;
+mod room;
 mod stream;
 #[cfg(test)]
 mod tests;

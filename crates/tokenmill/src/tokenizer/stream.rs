@@ -88,8 +88,7 @@ pub(crate) struct Settling {
     matcher: Matcher,
     /// What no part has.
     pending: String,
-    /// Before this position of `pending` no special token begins and there is no cut.
-    searched: usize,
+    search: Search,
 }
 
 impl Settling {
@@ -100,23 +99,32 @@ impl Settling {
 
     /// The same with special tokens that have been looked up.
     pub(crate) fn with(matcher: &Matcher) -> Settling {
-        Settling { matcher: matcher.clone(), pending: String::new(), searched: 0 }
+        Settling { matcher: matcher.clone(), pending: String::new(), search: Search::default() }
     }
 
     /// Takes the next chunk; the next part, empty where none is certain.
     pub(crate) fn push(&mut self, tokenizer: &Tokenizer, chunk: &str) -> String {
+        self.hold(chunk);
+        self.settled(tokenizer, String::new).unwrap_or_default()
+    }
+
+    /// Takes the next chunk, and looks for no part yet.
+    pub(crate) fn hold(&mut self, chunk: &str) {
         self.pending.push_str(chunk);
-        let end = self.settle(tokenizer);
-        if end == 0 {
-            return String::new();
-        }
-        let rest = self.pending.split_off(end);
-        std::mem::replace(&mut self.pending, rest)
+    }
+
+    /// The next part, if one is certain. What is behind it goes into a new string.
+    pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, new: impl FnOnce() -> String) -> Option<String> {
+        let end = self.search.settled(tokenizer, &self.matcher, &self.pending)?;
+        let mut rest = new();
+        rest.push_str(&self.pending[end..]);
+        self.pending.truncate(end);
+        Some(std::mem::replace(&mut self.pending, rest))
     }
 
     /// The text is at its end: the last part.
     pub(crate) fn finish(&mut self) -> String {
-        self.searched = 0;
+        self.search = Search::default();
         std::mem::take(&mut self.pending)
     }
 
@@ -133,22 +141,63 @@ impl Settling {
     }
 
     /// How much text it holds.
-    #[cfg(test)]
     pub(super) fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
+}
 
-    /// How much of `pending` no later chunk can change.
-    fn settle(&mut self, tokenizer: &Tokenizer) -> usize {
-        let (text, from) = (self.pending.as_str(), self.searched);
+/// The search for the last place where the beginning of a text can be cut off.
+#[derive(Debug, Default)]
+struct Search {
+    /// Before this position of the text no special token begins and there is no cut.
+    searched: usize,
+}
+
+impl Search {
+    /// How much of `text` nothing that may follow it can change; the next search is in what is behind.
+    fn settled(&mut self, tokenizer: &Tokenizer, matcher: &Matcher, text: &str) -> Option<usize> {
+        let from = self.searched;
         // A token that begins before `open` lies in the text to its end.
-        let open = (text.len() + 1).saturating_sub(self.matcher.longest().max(1));
-        let token_end = self.matcher.last_end(text, from, open);
+        let open = (text.len() + 1).saturating_sub(matcher.longest().max(1));
+        let token_end = matcher.last_end(text, from, open);
         let from = token_end.unwrap_or(from);
         let cut = if from < open { tokenizer.last_cut(text, from, open) } else { None };
-        let end = cut.or(token_end).unwrap_or(0);
+        let end = cut.or(token_end).filter(|end| *end > 0);
         // The last character before `open` is looked at again: what follows it may not have been there.
-        self.searched = floor(text, open.saturating_sub(4)).saturating_sub(end);
+        self.searched = floor(text, open.saturating_sub(4)).saturating_sub(end.unwrap_or(0));
         end
     }
+}
+
+/// Parts of a text that is there, of some `goal` bytes each, which give the ids of the whole one after the other.
+pub(super) fn settled_parts<'t>(
+    tokenizer: &Tokenizer,
+    matcher: &Matcher,
+    text: &'t str,
+    goal: usize,
+) -> impl Iterator<Item = &'t str> {
+    let (mut search, mut rest, mut seen) = (Search::default(), text, 0);
+    std::iter::from_fn(move || {
+        while seen < rest.len() {
+            seen += floor(&rest[seen..], goal.max(4));
+            let settled = if seen < rest.len() { search.settled(tokenizer, matcher, &rest[..seen]) } else { None };
+            if let Some(end) = settled {
+                let (part, later) = rest.split_at(end);
+                (rest, seen) = (later, seen - end);
+                return Some(part);
+            }
+        }
+        seen = 0;
+        Some(std::mem::take(&mut rest)).filter(|part| !part.is_empty())
+    })
+}
+
+/// Parts of a text of some `goal` bytes each, between characters.
+pub(super) fn chunks(text: &str, goal: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (chunk, later) = rest.split_at(floor(rest, goal.max(4)));
+        rest = later;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
