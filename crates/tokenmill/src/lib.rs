@@ -26,7 +26,7 @@ mod huge_pages;
 mod in_order;
 mod level;
 pub mod monitor;
-mod prefetch;
+pub mod prefetch;
 pub mod sample;
 mod short_key;
 pub mod special;
