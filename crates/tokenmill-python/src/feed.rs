@@ -126,16 +126,24 @@ impl<'t, O: Output> Taker<'t, O> {
         Ok(())
     }
 
-    /// All that is under way, without the GIL while it encodes or waits.
+    /// All that is under way, without the GIL while it encodes or waits: a turn at a time, as it may wait long for the GIL.
     fn take_rest(&mut self, py: Python<'_>, feed: &mut Feed<'_, '_, O>) -> PyResult<()> {
-        loop {
+        let mut more = true;
+        while more {
             let (ids, ends) = (&mut *self.ids, &mut self.ends);
-            let took = py.detach(|| feed.take_next(ids, |end| ends.push(end), &mut check_signals));
-            if !took.map_err(CoreError::from)? {
-                return Ok(());
-            }
+            let turn = || -> Result<bool> {
+                let start = Instant::now();
+                while feed.take_next(ids, |end| ends.push(end), &mut check_signals)? {
+                    if start.elapsed() >= TURN {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            };
+            more = py.detach(turn).map_err(CoreError::from)?;
             self.see(py)?;
         }
+        Ok(())
     }
 
     fn see(&mut self, py: Python<'_>) -> PyResult<()> {
