@@ -1,7 +1,7 @@
 //! Text → ids.
 //!
 //! ```text
-//! a batch of pieces ─► keys, cache lines asked for ─► what the cache knows ──────────┬► ids stored, 16 bytes at a time
+//! a batch of pieces ─► keys, cache lines asked for ─► what the cache knows ──────────┬► ids stored, 32 bytes at a time
 //!                                                  └► what it does not: merged, kept ┘
 //! ```
 
@@ -19,7 +19,7 @@ use crate::short_key::SHORT;
 const BRIDGED: usize = 5;
 
 /// What one thread needs to encode: its cache and its buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
     cache: PieceCache,
     /// What a piece that was not in the cache becomes.
@@ -29,6 +29,19 @@ pub(super) struct Scratch {
     buffers: MergeBuffers,
     /// 65 kB that need not be cleared for every short text; away while a text is encoded.
     batch: Option<Box<Batch>>,
+}
+
+impl Scratch {
+    fn new(vocab_size: usize) -> Scratch {
+        Scratch {
+            cache: PieceCache::new(vocab_size),
+            tokens: Vec::new(),
+            part: Vec::new(),
+            parts: Vec::new(),
+            buffers: MergeBuffers::default(),
+            batch: None,
+        }
+    }
 }
 
 /// A part of a long piece: where it ends, and its key and place if it is short.
@@ -51,7 +64,7 @@ impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
         O::check(self.vocab.len())?;
-        self.scratch.with(|scratch| self.encode_with(text, scratch, ids))
+        self.scratch.with(|| Scratch::new(self.vocab.len()), |scratch| self.encode_with(text, scratch, ids))
     }
 
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
@@ -76,7 +89,7 @@ impl BpeModel {
             for (hole, became) in batch.found.holes().iter().zip(&batch.became) {
                 ids.push_all(&batch.found.ids()[pushed..hole.ids_before()]);
                 pushed = hole.ids_before();
-                if !became.push(ids) {
+                if !scratch.cache.push_short(*became, ids) {
                     self.encode_piece(&text[batch.range(hole.piece())], scratch, ids)?;
                 }
             }
@@ -171,8 +184,8 @@ impl BpeModel {
             let part = &piece[start..end];
             let short = cache.short().at(place, key);
             let new = short.is_unknown() && !key::is_none(key);
-            let found =
-                short.push(tokens) || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
+            let found = cache.push_short(short, tokens)
+                || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
             if !found {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;

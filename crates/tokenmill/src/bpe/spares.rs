@@ -47,10 +47,8 @@ impl<T> Spares<T> {
         // SAFETY: it came out of a box above, and no place has taken it.
         drop(unsafe { Box::from_raw(value) });
     }
-}
 
-impl<T: Default> Spares<T> {
-    fn take(&self) -> Box<T> {
+    fn take(&self, make: impl FnOnce() -> T) -> Box<T> {
         for place in self.places() {
             // Reading first: a place that stays empty stays shared between the caches.
             if place.load(Ordering::Relaxed).is_null() {
@@ -62,12 +60,12 @@ impl<T: Default> Spares<T> {
                 return unsafe { Box::from_raw(value) };
             }
         }
-        Box::default()
+        Box::new(make())
     }
 
-    /// Runs `work` with a value of its own. After a panic in it the value is gone.
-    pub(super) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.take();
+    /// Runs `work` with a value of its own, which is made if none is at rest. After a panic in it the value is gone.
+    pub(super) fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.take(make);
         let result = work(&mut value);
         self.put(value);
         result
@@ -95,11 +93,11 @@ mod tests {
     #[test]
     fn a_thread_gets_back_what_it_put() {
         let spares = Spares::<Vec<u32>>::default();
-        spares.with(|value| value.push(1));
-        spares.with(|value| {
+        spares.with(Default::default, |value| value.push(1));
+        spares.with(Default::default, |value| {
             assert_eq!(*value, [1]);
             // Nested: another one.
-            spares.with(|other| assert!(other.is_empty()));
+            spares.with(Default::default, |other| assert!(other.is_empty()));
         });
     }
 
@@ -117,7 +115,7 @@ mod tests {
             for _ in 0..PLACES + 8 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        spares.with(|probe| {
+                        spares.with(Default::default, |probe| {
                             assert_eq!(probe.0.fetch_add(1, Ordering::Relaxed), 0);
                             thread::yield_now();
                             assert_eq!(probe.0.fetch_sub(1, Ordering::Relaxed), 1);

@@ -3,15 +3,16 @@
 //! ```text
 //! chunk 1: keys
 //! chunk 2: keys   chunk 1: places, cache lines asked for
-//! chunk 3: keys   chunk 2: places, cache lines asked for   chunk 1: lines read ─┬► ids, 16 bytes at a time
+//! chunk 3: keys   chunk 2: places, cache lines asked for   chunk 1: lines read ─┬► ids, 32 bytes at a time
 //! chunk 4: keys   chunk 3: ...                             chunk 2: ...         └► a hole: not known, or not short
 //! ```
 //!
 //! No branch depends on what is found, as nobody can predict that.
 
+use super::ShortPieces;
+use super::became::{SHORT_IDS, Width};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{SHORT_IDS, ShortPieces};
 use crate::bpe::key;
 use crate::level::Level;
 use crate::split::Ends;
@@ -19,6 +20,9 @@ use crate::split::Ends;
 /// So many pieces: the loads of a chunk are on their way while the one before is read. Half as many take 10 % longer, as each
 /// step of a chunk ends with a branch that is guessed wrong; three of them still fit into a corner of the L1 cache.
 pub(super) const CHUNK: usize = 64;
+
+/// Ids are stored as if every piece had so many.
+pub(super) const IDS_ROOM: usize = 8;
 
 /// Some pieces on their way.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +42,7 @@ impl Chunk {
 /// What is known of the pieces of a batch.
 #[derive(Debug)]
 pub(in crate::bpe) struct Found {
-    pub(super) ids: [u32; SHORT_IDS * Ends::MOST],
+    pub(super) ids: [u32; IDS_ROOM * Ends::MOST],
     pub(super) holes: [Hole; Ends::MOST],
     pub(super) so_far: SoFar,
     /// Kept from text to text, as clearing them takes as long as a short text does; away while pieces are looked up.
@@ -77,7 +81,7 @@ impl Hole {
 impl Default for Found {
     fn default() -> Found {
         let so_far = SoFar { here: Hole(0), num_holes: 0 };
-        Found { ids: [0; SHORT_IDS * Ends::MOST], holes: [Hole(0); Ends::MOST], so_far, chunks: None }
+        Found { ids: [0; IDS_ROOM * Ends::MOST], holes: [Hole(0); Ends::MOST], so_far, chunks: None }
     }
 }
 
@@ -180,23 +184,42 @@ impl LookUp for Portable {
 
     #[inline(always)]
     fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
-        let SoFar { mut here, mut num_holes } = found.so_far;
-        for (&key, &place) in chunk.keys.iter().zip(&chunk.places).take(chunk.len) {
-            let became = known.at(place, key);
-            if let Some(four) = found.ids[here.ids_before()..].first_chunk_mut() {
-                *four = became.four();
-            }
-            found.holes[num_holes] = here;
-            here = here.next(became.count());
-            num_holes += usize::from(became.count() == 0);
+        match known.width.number() {
+            0 => find::<0>(chunk, known, found),
+            1 => find::<1>(chunk, known, found),
+            _ => find::<2>(chunk, known, found),
         }
-        found.so_far = SoFar { here, num_holes };
     }
+}
+
+/// A function for each width, as shifting by constants takes half of the instructions. Not inlined, or the compiler makes one
+/// loop of the three.
+#[inline(never)]
+fn find<const WIDTH: usize>(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
+    let width = const { Width::ALL[WIDTH] };
+    let SoFar { mut here, mut num_holes } = found.so_far;
+    for (&key, &place) in chunk.keys.iter().zip(&chunk.places).take(chunk.len) {
+        let became = known.at(place, key);
+        let ids = became.ids(width);
+        let room = &mut found.ids[here.ids_before()..];
+        if let (Some(four), Some(first)) = (room.first_chunk_mut::<4>(), ids.first_chunk()) {
+            *four = *first;
+        }
+        // One piece of 100 of English.
+        if became.count() > 4 {
+            room[4..SHORT_IDS].copy_from_slice(&ids[4..]);
+        }
+        found.holes[num_holes] = here;
+        here = here.next(became.count());
+        num_holes += usize::from(became.count() == 0);
+    }
+    found.so_far = SoFar { here, num_holes };
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Became, Bucket, LINE};
+    use super::super::became::Became;
+    use super::super::{Bucket, LINE};
     use super::*;
     use crate::bpe::key::Secrets;
     use proptest::prelude::*;
@@ -219,7 +242,7 @@ mod tests {
             match bucket.keys.iter().position(|known| *known == key) {
                 Some(place) if bucket.became[place].count() != 0 => {
                     let became = bucket.became[place];
-                    ids.extend_from_slice(&became.four()[..became.count()]);
+                    ids.extend_from_slice(&became.ids(known.width)[..became.count()]);
                 }
                 _ => holes.push((piece, ids.len())),
             }
@@ -230,11 +253,12 @@ mod tests {
 
     proptest! {
         /// In tables of few places, so that many pieces want the same, and of few spellings, so that pieces differ in their
-        /// first or their last bytes alone; known by up to 4 ids, by more, or not at all; the last may end with the text.
+        /// first or their last bytes alone; known by as many ids as fit, by more, or not at all; the last may end with the text.
         #[test]
         fn every_level_finds_what_is_there_by_definition(
             lines in 0..4u32,
-            pieces in prop::collection::vec((0..3usize, 0..3usize, 0..7usize), 1..Ends::MOST),
+            pieces in prop::collection::vec((0..3usize, 0..3usize, 0..9usize), 1..Ends::MOST),
+            width in prop::sample::select(&Width::ALL[..]),
             before in 0..20usize,
             after in 0..20usize,
         ) {
@@ -250,14 +274,14 @@ mod tests {
                 text.extend_from_slice(LAST[last].as_bytes());
                 ends.push(text.len());
                 let key = key::short_or_none(&text, start, text.len() - start);
-                let ids: Vec<u32> = (0..num_ids as u32).map(|id| 0xFF_FFFF - id * 0x10_1010 - last as u32).collect();
+                let ids: Vec<u32> = (0..num_ids as u32).map(|id| width.mask() - id * 0x2222 - last as u32).collect();
                 if num_ids > 0 && !key::is_none(key) {
-                    let place = ShortPieces { buckets: &buckets, secrets }.place(key) / LINE;
-                    buckets[place].insert(key, Became::of(&ids).unwrap_or(Became::ELSEWHERE));
+                    let place = ShortPieces { buckets: &buckets, secrets, width }.place(key) / LINE;
+                    buckets[place].insert(key, Became::of(&ids, width).unwrap_or(Became::ELSEWHERE));
                 }
             }
             text.extend(vec![b'+'; after]);
-            let known = ShortPieces { buckets: &buckets, secrets };
+            let known = ShortPieces { buckets: &buckets, secrets, width };
             let want = by_definition(&text, before, &ends, known);
             for &level in Level::available() {
                 prop_assert_eq!(&looked_up(level, &text, before, &ends, known), &want, "{:?}", level);

@@ -3,19 +3,22 @@
 //! Words follow Zipf's law, so most pieces of a text have been merged already. Three tables, none of which grows past a
 //! bound, so that memory does not depend on the corpus:
 //!
-//! * up to 15 bytes and 4 ids (99 of 100 pieces of English): 32 bytes each, two to a cache line;
+//! * up to 15 bytes and 7 ids, 6 or 5 where there are more than 131,072 or 1,048,576 in the vocabulary (99 of 100 pieces of
+//!   English): 32 bytes each, two to a cache line;
 //! * up to 32 bytes and 23 ids (words of scripts with two bytes a letter, indentation): a cache line or two each;
 //! * longer ones up to 128 bytes, if they cannot be cut: a hash map, emptied when it is full.
 //!
 //! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
 //! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
 
+mod became;
 mod limits;
 mod look_up;
 mod medium;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(super) use became::Became;
 pub(super) use limits::check_variable;
 pub(super) use look_up::Found;
 
@@ -24,12 +27,11 @@ use super::output::Output;
 use crate::prefetch::prefetch;
 use crate::short_key::SHORT;
 use crate::zeroed::{Plain, Zeroed};
+use became::Width;
 use limits::Limits;
 use medium::{MEDIUM_IDS, Pair};
 use std::collections::HashMap;
 
-/// Most ids of a short piece.
-pub(super) const SHORT_IDS: usize = 4;
 /// Longest piece that is kept at all, and most ids.
 const LONG: usize = 128;
 
@@ -38,72 +40,6 @@ const LONG: usize = 128;
 /// 2 to 5 % longer, new text a little less, as memory that is touched for the first time is not free.)
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
-
-/// Ids of short pieces are kept in 24 bits of 32; the number of them is in the top byte of the last.
-const ID_BITS: u32 = 24;
-const ID: u32 = (1 << ID_BITS) - 1;
-/// In place of a number of ids: the piece may be among the medium or the long ones. The bits of a number are none of it, and
-/// neither are they of the zeros that stand for a piece that is not known.
-const ELSEWHERE: u32 = 0x80;
-const NUMBER: u32 = 7;
-
-/// For each number of ids: their bits.
-const FIRST: [[u32; SHORT_IDS]; SHORT_IDS + 1] =
-    [[0; SHORT_IDS], [ID, 0, 0, 0], [ID, ID, 0, 0], [ID, ID, ID, 0], [ID; SHORT_IDS]];
-
-/// The ids of a piece as they are kept, or why they are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(align(16))]
-pub(super) struct Became([u32; SHORT_IDS]);
-
-impl Became {
-    /// The piece is not known.
-    pub(super) const UNKNOWN: Became = Became([0; SHORT_IDS]);
-    /// It may be among the medium or the long ones.
-    pub(super) const ELSEWHERE: Became = Became([0, 0, 0, ELSEWHERE << ID_BITS]);
-
-    /// Of 1 to 4 ids of up to 24 bits.
-    fn of(ids: &[u32]) -> Option<Became> {
-        let mut four = [0; SHORT_IDS];
-        four.get_mut(..ids.len())?.copy_from_slice(ids);
-        let small = four.iter().fold(0, |all, id| all | id) <= ID;
-        (small && !ids.is_empty()).then(|| Became::of_first(four, ids.len()))
-    }
-
-    /// Of the first `count` of four ids of up to 24 bits, 1 to 4.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
-    fn of_first(ids: [u32; SHORT_IDS], count: usize) -> Became {
-        let mut four: [u32; SHORT_IDS] = std::array::from_fn(|place| ids[place] & FIRST[count][place]);
-        four[SHORT_IDS - 1] |= (count as u32) << ID_BITS;
-        Became(four)
-    }
-
-    /// Whether it is `UNKNOWN`.
-    #[inline(always)]
-    pub(super) fn is_unknown(self) -> bool {
-        self.0[SHORT_IDS - 1] >> ID_BITS == 0
-    }
-
-    /// How many ids there are; 0 if they are not known.
-    #[inline(always)]
-    pub(super) fn count(self) -> usize {
-        (self.0[SHORT_IDS - 1] >> ID_BITS & NUMBER) as usize
-    }
-
-    /// The ids, if they are known, with zeros behind them.
-    #[inline(always)]
-    pub(super) fn four(self) -> [u32; SHORT_IDS] {
-        self.0.map(|id| id & ID)
-    }
-
-    /// Appends the ids, if they are known.
-    #[inline(always)]
-    pub(super) fn push<O: Output>(self, ids: &mut O) -> bool {
-        ids.push_all(&self.four()[..self.count().min(SHORT_IDS)]);
-        self.count() != 0
-    }
-}
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = size_of::<Bucket>();
@@ -139,6 +75,7 @@ pub(super) struct ShortPieces<'a> {
     /// A power of two of them.
     buckets: &'a [Bucket],
     secrets: Secrets,
+    width: Width,
 }
 
 impl ShortPieces<'_> {
@@ -175,26 +112,13 @@ impl ShortPieces<'_> {
 pub(super) struct PieceCache {
     secrets: Secrets,
     limits: Limits,
+    /// Of the ids of short pieces.
+    width: Width,
     short: Zeroed<Bucket>,
     num_short: usize,
     medium: Zeroed<Pair>,
     num_medium: usize,
     long: HashMap<Box<[u8]>, Box<[u32]>>,
-}
-
-impl Default for PieceCache {
-    fn default() -> Self {
-        let limits = Limits::get();
-        PieceCache {
-            secrets: Secrets::default(),
-            short: Zeroed::new(FIRST_BUCKETS, limits.buckets),
-            num_short: 0,
-            medium: Zeroed::new(FIRST_PAIRS, limits.pairs),
-            num_medium: 0,
-            long: HashMap::new(),
-            limits,
-        }
-    }
 }
 
 impl std::fmt::Debug for PieceCache {
@@ -204,10 +128,25 @@ impl std::fmt::Debug for PieceCache {
 }
 
 impl PieceCache {
+    /// For a tokenizer whose ids are below `vocab_size`.
+    pub(super) fn new(vocab_size: usize) -> PieceCache {
+        let limits = Limits::get();
+        PieceCache {
+            secrets: Secrets::default(),
+            width: Width::of(vocab_size),
+            short: Zeroed::new(FIRST_BUCKETS, limits.buckets),
+            num_short: 0,
+            medium: Zeroed::new(FIRST_PAIRS, limits.pairs),
+            num_medium: 0,
+            long: HashMap::new(),
+            limits,
+        }
+    }
+
     /// Where short pieces are looked up.
     #[inline(always)]
     pub(super) fn short(&self) -> ShortPieces<'_> {
-        ShortPieces { buckets: &self.short, secrets: self.secrets }
+        ShortPieces { buckets: &self.short, secrets: self.secrets, width: self.width }
     }
 
     /// Asks for the cache lines that `find_medium` will read.
@@ -224,6 +163,12 @@ impl PieceCache {
         pair.find(&key).map(|found| ids.push_all(found)).is_some()
     }
 
+    /// Appends the ids of a short piece, if they are known.
+    #[inline(always)]
+    pub(super) fn push_short<O: Output>(&self, became: Became, ids: &mut O) -> bool {
+        became.push(self.width, ids)
+    }
+
     /// Appends the ids of a longer piece, or of one with more ids than the others have.
     pub(super) fn get_long<O: Output>(&self, piece: &[u8], ids: &mut O) -> bool {
         piece.len() <= LONG && self.long.get(piece).map(|known| ids.push_all(known)).is_some()
@@ -233,7 +178,7 @@ impl PieceCache {
     pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) -> bool {
         if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            let packed = Became::of(became);
+            let packed = Became::of(became, self.width);
             self.put_short(key, packed.unwrap_or(Became::ELSEWHERE));
             if packed.is_some() {
                 return true;
@@ -246,10 +191,11 @@ impl PieceCache {
         fits
     }
 
-    /// Remembers that a short piece became the first `count` of four ids, of up to 24 bits, and gives them as they are kept.
+    /// Remembers that a short piece became the first `count` of four ids, and gives them as they are kept. Only
+    /// where all ids fit into 24 bits.
     #[inline(always)]
-    pub(super) fn put_few(&mut self, key: u128, ids: [u32; SHORT_IDS], count: usize) -> Became {
-        let became = Became::of_first(ids, count);
+    pub(super) fn put_few(&mut self, key: u128, ids: [u32; 4], count: usize) -> Became {
+        let became = Became::of_first(ids, count, self.width);
         self.put_short(key, became);
         became
     }
@@ -262,7 +208,7 @@ impl PieceCache {
             (*place, count) = (id, count + 1);
         }
         let ids = &ids[..count];
-        let packed = Became::of(ids).unwrap_or(Became::ELSEWHERE);
+        let packed = Became::of(ids, self.width).unwrap_or(Became::ELSEWHERE);
         self.put_short(key, packed);
         if packed == Became::ELSEWHERE {
             self.put_medium(&Medium::of_short(key), ids);
@@ -333,11 +279,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const VOCAB_SIZE: usize = 1 << 24;
+
     fn get(cache: &PieceCache, piece: &[u8], kind: Kind) -> Option<Vec<u32>> {
         let mut ids = Vec::new();
         let found = if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
-            cache.short().at(cache.short().place(key), key).push(&mut ids)
+            cache.push_short(cache.short().at(cache.short().place(key), key), &mut ids)
         } else {
             false
         };
@@ -349,7 +297,7 @@ mod tests {
 
     #[test]
     fn pieces_that_differ_only_in_zero_bytes_at_the_end_or_in_kind_are_different() {
-        let mut cache = PieceCache::default();
+        let mut cache = PieceCache::new(VOCAB_SIZE);
         let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
         for (number, piece) in (0..).zip(pieces) {
             if !cache.put(piece, Kind::Whole, &[number]) {
@@ -365,19 +313,21 @@ mod tests {
 
     #[test]
     fn a_few_ids_are_kept_without_what_follows_them() {
-        let mut cache = PieceCache::default();
-        let ids = [7, ID, 0, 9];
-        for count in 1..=SHORT_IDS {
-            let piece = &b"abcd"[..count];
-            let became = cache.put_few(key::short(piece, 0, count, Kind::Whole), ids, count);
-            assert_eq!((became, became.count()), (Became::of(&ids[..count]).unwrap(), count));
-            assert_eq!(get(&cache, piece, Kind::Whole).as_deref(), Some(&ids[..count]));
+        for vocab_size in [1 << 17, 1 << 20, 1 << 24] {
+            let mut cache = PieceCache::new(vocab_size);
+            let ids = [7, vocab_size as u32 - 1, 0, 9];
+            for count in 1..=4 {
+                let piece = &b"abcd"[..count];
+                let became = cache.put_few(key::short(piece, 0, count, Kind::Whole), ids, count);
+                assert_eq!((became, became.count()), (Became::of(&ids[..count], cache.width).unwrap(), count));
+                assert_eq!(get(&cache, piece, Kind::Whole).as_deref(), Some(&ids[..count]));
+            }
         }
     }
 
     #[test]
     fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
-        let mut cache = PieceCache::default();
+        let mut cache = PieceCache::new(VOCAB_SIZE);
         for number in 0..3_u32 << 20 {
             cache.put(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
@@ -396,7 +346,7 @@ mod tests {
         /// Whatever was put, `get` gives the ids of that very piece or nothing.
         #[test]
         fn the_cache_never_confuses_pieces(pieces in prop::collection::vec(prop::collection::vec(0u8..3, 1..40), 1..200)) {
-            let mut cache = PieceCache::default();
+            let mut cache = PieceCache::new(VOCAB_SIZE);
             let truth = |piece: &[u8]| -> Vec<u32> { piece.iter().take(usize::from(piece[0]) * 10 + 1).map(|&byte| u32::from(byte) + 7 * piece.len() as u32).collect() };
             for piece in &pieces {
                 match get(&cache, piece, Kind::Whole) {

@@ -1,7 +1,8 @@
 //! [`LookUp`] with AVX2 and with AVX-512.
 
-use super::look_up::{CHUNK, Chunk, Found, LookUp, Portable, SoFar};
-use super::{Bucket, ID, LINE, NUMBER, ShortPieces};
+use super::became::{NUMBER, Width};
+use super::look_up::{CHUNK, Chunk, Found, IDS_ROOM, LookUp, Portable, SoFar};
+use super::{Bucket, LINE, ShortPieces};
 use crate::bpe::key;
 use crate::short_key::SHORT;
 use std::arch::x86_64::*;
@@ -23,6 +24,36 @@ static ROWS: [[u128; 2]; SHORT + 2] = {
         length += 1;
     }
     rows
+};
+
+/// How ids are taken apart: the three bytes in which each is, how far it lies from the lowest bit of them, and its bits.
+#[repr(align(32))]
+struct Lanes {
+    bytes: [[u8; 4]; IDS_ROOM],
+    shifts: [u32; IDS_ROOM],
+    mask: u32,
+}
+
+impl Lanes {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 15")]
+    const fn of(width: Width) -> Lanes {
+        // No byte: zero.
+        let mut lanes = Lanes { bytes: [[0x80; 4]; IDS_ROOM], shifts: [0; IDS_ROOM], mask: width.mask() };
+        let mut id = 0;
+        while id < width.most() {
+            let bit = width.place(id);
+            let byte = (bit / 8) as u8;
+            lanes.bytes[id] = [byte, byte + 1, byte + 2, 0x80];
+            lanes.shifts[id] = bit % 8;
+            id += 1;
+        }
+        lanes
+    }
+}
+
+static LANES: [Lanes; 3] = {
+    let [first, second, third] = Width::ALL;
+    [Lanes::of(first), Lanes::of(second), Lanes::of(third)]
 };
 
 impl LookUp for Avx2 {
@@ -128,9 +159,18 @@ unsafe fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
     let Found { ids, holes, so_far, .. } = found;
     let (ids, holes) = (ids.as_mut_ptr(), holes.as_mut_ptr());
     let SoFar { mut here, mut num_holes } = *so_far;
+    let lanes = &LANES[known.width.number()];
+    // SAFETY: 32 bytes each.
+    let (bytes, shifts, mask) = unsafe {
+        (
+            _mm256_loadu_si256(lanes.bytes.as_ptr().cast()),
+            _mm256_loadu_si256(lanes.shifts.as_ptr().cast()),
+            _mm256_set1_epi32(lanes.mask as i32),
+        )
+    };
     for (key, &place) in chunk.keys.iter().zip(&chunk.places).take(chunk.len) {
         // SAFETY: a line is a bucket, and offsets are those of its parts. A batch has at most as many pieces as there is room
-        // for holes and, four times that, for ids; `here` counts at most four ids for each piece before.
+        // for holes and, `IDS_ROOM` times that, for ids; `here` counts at most seven ids for each piece before.
         unsafe {
             let line = known.buckets.as_ptr().cast::<u8>().add(place);
             let key = _mm256_broadcastsi128_si256(_mm_load_si128(std::ptr::from_ref(key).cast()));
@@ -138,10 +178,11 @@ unsafe fn find(chunk: &Chunk, known: ShortPieces<'_>, found: &mut Found) {
             let other = _mm256_or_si256(other, _mm256_shuffle_epi32::<0b01_00_11_10>(other));
             let same = _mm256_cmpeq_epi64(other, _mm256_setzero_si256());
             let became = _mm256_and_si256(same, _mm256_load_si256(line.add(offset_of!(Bucket, became)).cast()));
-            let became = _mm_or_si128(_mm256_castsi256_si128(became), _mm256_extracti128_si256::<1>(became));
-            let num_ids = _mm_extract_epi8::<15>(became) as u32 & NUMBER;
-            let four = _mm_and_si128(became, _mm_set1_epi32(ID as i32));
-            _mm_storeu_si128(ids.add(here.ids_before()).cast(), four);
+            // In both halves.
+            let became = _mm256_or_si256(became, _mm256_permute4x64_epi64::<0b01_00_11_10>(became));
+            let num_ids = _mm256_extract_epi8::<15>(became) as u32 & u32::from(NUMBER);
+            let apart = _mm256_srlv_epi32(_mm256_shuffle_epi8(became, bytes), shifts);
+            _mm256_storeu_si256(ids.add(here.ids_before()).cast(), _mm256_and_si256(apart, mask));
             *holes.add(num_holes) = here;
             here = here.next(num_ids as usize);
             num_holes += usize::from(num_ids == 0);
