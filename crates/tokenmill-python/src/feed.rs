@@ -4,7 +4,6 @@
 use crate::encoding::{AllowedArgument, Texts};
 use crate::error::{CoreError, from_python};
 use crate::text::parts;
-use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::time::{Duration, Instant};
@@ -65,18 +64,19 @@ pub fn encode_long<O: Output>(
     let mut taker = Taker::new(&mut ids, &mut sink, length);
     let encoded = core.feed(allowed.get(), length, false, |feed| {
         let mut before = 0;
-        parts(text, |part, end| {
+        let whole = parts(text, |part, end| {
             taker.seen(end - std::mem::replace(&mut before, end), part.len(), feed);
             feed.push_part(part);
             taker.keep_up(py, feed)
         })?;
-        feed.end_text();
-        taker.take_rest(py, feed)
+        if whole {
+            feed.end_text();
+            taker.take_rest(py, feed)?;
+        }
+        Ok(whole)
     });
-    match encoded.map_err(CoreError::from)? {
-        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => Ok(None),
-        done => done.map(|()| Some(ids)),
-    }
+    let whole: PyResult<bool> = encoded.map_err(CoreError::from)?;
+    Ok(whole?.then_some(ids))
 }
 
 /// Twice as long as a thread waits for the GIL before it asks for it (`sys.getswitchinterval`). Whoever lets go of it and takes it

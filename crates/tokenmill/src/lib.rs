@@ -14,6 +14,7 @@
 pub mod bpe;
 pub mod byte_level;
 mod byte_map;
+pub mod code_points;
 pub mod counts;
 pub mod documents;
 pub mod error;
