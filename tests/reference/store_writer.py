@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 BLOCK = 4 << 20
 
 Documents = Sequence[tuple[Any, ...]]
@@ -136,7 +138,8 @@ def _write_shard(out: Path, name: str, documents: list[Any], dtype: str, added: 
         tokens += struct.pack(f"<{len(ids)}{'H' if dtype == 'uint16' else 'I'}", *ids)
         docs += _u64(total)
         origin += _u64(number) + _u64(position)
-        source += _u64(number) + _u64(position) + hashlib.sha256("".join(text).encode()).digest()
+        source += _u64(number) + _u64(position)
+        source += xxhash.xxh3_128_intdigest("".join(text).encode()).to_bytes(16, "little")
     record: dict[str, Any] = {
         "num_tokens": total,
         "num_documents": len(documents),

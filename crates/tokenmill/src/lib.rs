@@ -30,6 +30,7 @@ pub mod monitor;
 pub mod prefetch;
 pub mod sample;
 mod short_key;
+mod spare;
 pub mod special;
 pub mod split;
 pub mod store;
@@ -42,3 +43,4 @@ pub mod word;
 mod zeroed;
 
 pub use error::{Error, Result};
+pub use spare::Spare;

@@ -9,7 +9,8 @@ use crate::monitor::PyMonitor;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokenmill::Spare;
 use tokenmill::documents::{
     Block, BlockSource, Chain, FileOptions, FileSource, Format, Idle, InputRecord, PlannedInput, PositionUnit,
     document_at as core_document_at, expand,
@@ -79,8 +80,8 @@ impl BlockSource for Keeping {
         self.source.skip_inputs();
     }
 
-    fn in_parts(&mut self) {
-        self.source.in_parts();
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
+        self.source.in_parts(spare);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::json_lines;
 use crate::error::{Error, Place, Result};
+use crate::spare::Spare;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -89,6 +90,11 @@ impl Documents {
     fn push(&mut self, text: &str, position: u64) {
         let start = self.text.len();
         self.text.push_str(text);
+        self.add(start, position);
+    }
+
+    /// Adds a document whose text, from `start` on, is there.
+    fn add(&mut self, start: usize, position: u64) {
         self.ranges.push(start..self.text.len());
         self.positions.push(position);
     }
@@ -118,12 +124,17 @@ impl Block {
     /// # Errors
     /// [`Error::Document`] naming input, line and byte: text that is not UTF-8, a record that is not JSON or has no text.
     pub fn parse(self) -> Result<Documents> {
-        self.parse_each(&mut |rejected| Err(rejected.into_error()))
+        self.parse_each(&Spare::default(), &mut |rejected| Err(rejected.into_error()))
     }
 
     /// [`Block::parse`], with `reject` told of each record that holds no document; an error of its ends the work. Rows of
-    /// texts are not records: a bad one is an error.
-    pub fn parse_each(mut self, reject: &mut dyn FnMut(Rejected) -> Result<()>) -> Result<Documents> {
+    /// texts are not records: a bad one is an error. Where the text is not the block's bytes, its memory comes from `spare`,
+    /// and theirs goes there.
+    pub fn parse_each(
+        mut self,
+        spare: &Spare<u8>,
+        reject: &mut dyn FnMut(Rejected) -> Result<()>,
+    ) -> Result<Documents> {
         let (input, start) = (self.input, self.start);
         let mut documents = Documents { input, ..Documents::default() };
         match self.layout {
@@ -157,20 +168,10 @@ impl Block {
                 }
             }
             Layout::JsonLines(ref path) => {
-                documents.text.reserve(self.bytes.len());
-                let mut position = start;
-                for (number, line) in (self.first_line..).zip(lines(&self.bytes)) {
-                    match std::str::from_utf8(line) {
-                        Ok(text) => {
-                            json_lines::parse(text, path, position, &mut documents).or_else(|(column, reason)| {
-                                let place = self.place(Some(number), position + column as u64);
-                                reject(Rejected { place, reason, record: Record::Bytes(line.to_vec()) })
-                            })?
-                        }
-                        Err(_) => reject(not_utf8(&self.name, number, position, line))?,
-                    }
-                    position += line.len() as u64;
-                }
+                // Of nothing: it is UTF-8.
+                documents.text = String::from_utf8(spare.empty(self.bytes.len())).unwrap_or_default();
+                self.read_records(path, &mut documents, reject)?;
+                spare.give(self.bytes);
             }
             Layout::Texts(ref mut ends) => {
                 let ends = std::mem::take(ends);
@@ -179,6 +180,30 @@ impl Block {
             Layout::Part(_) => return Err(Error::value("a part of a document cannot be read alone")),
         }
         Ok(documents)
+    }
+
+    /// The documents of JSON Lines.
+    fn read_records(
+        &self,
+        path: &[String],
+        documents: &mut Documents,
+        reject: &mut dyn FnMut(Rejected) -> Result<()>,
+    ) -> Result<()> {
+        let mut position = self.start;
+        for (number, line) in (self.first_line..).zip(lines(&self.bytes)) {
+            let begins = documents.text.len();
+            match std::str::from_utf8(line).map(|text| json_lines::parse(text, path, &mut documents.text)) {
+                Ok(Ok(true)) => documents.add(begins, position),
+                Ok(Ok(false)) => {}
+                Ok(Err((column, reason))) => {
+                    let place = self.place(Some(number), position + column as u64);
+                    reject(Rejected { place, reason, record: Record::Bytes(line.to_vec()) })?;
+                }
+                Err(_) => reject(not_utf8(&self.name, number, position, line))?,
+            }
+            position += line.len() as u64;
+        }
+        Ok(())
     }
 
     fn place(&self, line: Option<u64>, byte: u64) -> Place {

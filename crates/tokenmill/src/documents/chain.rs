@@ -2,8 +2,10 @@
 
 use super::{Block, BlockSource, Idle, InputRecord, PlannedInput};
 use crate::error::Result;
+use crate::spare::Spare;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A source that is not open yet.
 pub struct Link {
@@ -25,7 +27,7 @@ pub struct Chain {
     bytes_before: u64,
     records: Vec<InputRecord>,
     skip: bool,
-    in_parts: bool,
+    in_parts: Option<Arc<Spare<u8>>>,
 }
 
 impl Chain {
@@ -40,7 +42,7 @@ impl Chain {
             bytes_before: 0,
             records: Vec::new(),
             skip: false,
-            in_parts: false,
+            in_parts: None,
         }
     }
 }
@@ -79,8 +81,8 @@ impl BlockSource for Chain {
                 if self.skip {
                     opened.skip_inputs();
                 }
-                if self.in_parts {
-                    opened.in_parts();
+                if let Some(spare) = &self.in_parts {
+                    opened.in_parts(spare);
                 }
                 self.current = Some(opened);
                 continue;
@@ -123,7 +125,7 @@ impl BlockSource for Chain {
         self.skip = true;
     }
 
-    fn in_parts(&mut self) {
-        self.in_parts = true;
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
+        self.in_parts = Some(Arc::clone(spare));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// One read from the disk: large enough that the system call does not count, small enough for the L2 cache,
 /// where the hash and the decompressor then find the bytes.
-const READ_BYTES: usize = 256 << 10;
+pub(super) const READ_BYTES: usize = 256 << 10;
 
 /// zstd files made with `--long=31` need a window of 2 GiB (some published dumps do). The window is address space:
 /// memory is used only as far as data really arrives, so a hostile header costs nothing.
@@ -45,14 +45,16 @@ impl Compression {
 
     /// The decompressed bytes: all members of a gzip file, all frames of a zstd file.
     pub(super) fn decode<'a>(self, raw: &'a mut dyn Read) -> io::Result<Box<dyn Read + 'a>> {
+        if self == Compression::None {
+            return Ok(Box::new(raw));
+        }
         let mut raw = BufReader::with_capacity(READ_BYTES, raw);
         // Nothing is not valid gzip or zstd: it is what a writer leaves that was killed at once.
-        if self != Compression::None && io::BufRead::fill_buf(&mut raw)?.is_empty() {
+        if io::BufRead::fill_buf(&mut raw)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
         }
         Ok(match self {
-            Compression::None => Box::new(raw),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
+            Compression::None | Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;

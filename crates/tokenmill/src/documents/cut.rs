@@ -1,6 +1,8 @@
 //! Cuts a stream of bytes into blocks that end where records end.
 
+use super::held::Held;
 use super::{Block, Layout};
+use crate::spare::Spare;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -14,16 +16,15 @@ pub(super) struct Cutter {
     layout: Layout,
     block_bytes: usize,
     /// Bytes not handed out yet.
-    buffer: Vec<u8>,
-    /// Offset of `buffer` in the input.
+    held: Held,
+    /// Their offset in the input.
     start: u64,
-    /// 1-based number of the line that `buffer` begins in.
+    /// 1-based number of the line that they begin in.
     line: u64,
     started: bool,
-    ended: bool,
     /// A record from this many bytes on is not held, where there is such a number.
     long_bytes: Option<usize>,
-    /// Whether `buffer` begins in such a record.
+    /// Whether they begin in such a record.
     in_long: bool,
 }
 
@@ -35,11 +36,10 @@ impl Cutter {
             name,
             layout,
             block_bytes,
-            buffer: Vec::new(),
+            held: Held::new(block_bytes, Arc::default()),
             start: 0,
             line: 1,
             started: false,
-            ended: false,
             long_bytes: None,
             in_long: false,
         }
@@ -50,6 +50,11 @@ impl Cutter {
         Cutter { long_bytes, ..self }
     }
 
+    /// The same, with buffers that were used before.
+    pub(super) fn with_spare(self, spare: Arc<Spare<u8>>) -> Cutter {
+        Cutter { held: Held::new(self.block_bytes, spare), ..self }
+    }
+
     /// The same, for a reader that begins at byte `start` of the input.
     pub(super) fn starting_at(self, start: u64) -> Cutter {
         Cutter { start, ..self }
@@ -57,7 +62,7 @@ impl Cutter {
 
     /// Offset of the last byte read, in the decompressed input.
     pub(super) fn reached(&self) -> u64 {
-        self.start + self.buffer.len() as u64
+        self.start + self.held.bytes().len() as u64
     }
 
     /// The next block, `None` at the end or [in a long record](Cutter::in_long). Any other record longer than a block becomes
@@ -66,22 +71,21 @@ impl Cutter {
         let first = !self.started;
         if first {
             self.started = true;
-            self.fill(reader, BOM.len())?;
-            if self.start == 0 && self.buffer.starts_with(BOM) {
-                self.buffer.clear();
-                self.start = BOM.len() as u64;
+            self.held.fill(reader, BOM.len())?;
+            if self.start == 0 && self.held.bytes().starts_with(BOM) {
+                self.take(BOM.len());
             }
         }
         let mut target = self.block_bytes.max(1);
         let mut scan = Scan::default();
-        while !self.ended {
-            self.fill(reader, target)?;
-            if let Some(end) = scan.last_end(&self.layout, &self.buffer)
-                && !self.ended
+        while !self.held.ended {
+            self.held.fill(reader, target)?;
+            if let Some(end) = scan.last_end(&self.layout, self.held.bytes())
+                && !self.held.ended
             {
                 return Ok(Some(self.cut(end)));
             }
-            if self.long_bytes.is_some_and(|bytes| self.buffer.len() >= bytes) && !self.ended {
+            if self.long_bytes.is_some_and(|bytes| self.held.bytes().len() >= bytes) && !self.held.ended {
                 self.in_long = true;
                 return Ok(None);
             }
@@ -89,23 +93,10 @@ impl Cutter {
         }
         // An empty file of plain text is one empty document; an empty file of records holds none.
         let empty_document = first && matches!(self.layout, Layout::Whole);
-        if self.buffer.is_empty() && !empty_document {
+        if self.held.bytes().is_empty() && !empty_document {
             return Ok(None);
         }
-        Ok(Some(self.cut(self.buffer.len())))
-    }
-
-    /// Reads until the buffer holds `target` bytes or the input ends.
-    fn fill(&mut self, reader: &mut dyn Read, target: usize) -> io::Result<()> {
-        let wanted = target.saturating_sub(self.buffer.len());
-        if wanted == 0 || self.ended {
-            return Ok(());
-        }
-        // A record that outgrows memory is an error the caller can report; plain growth would abort the process.
-        self.buffer.try_reserve(wanted).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let read = reader.take(wanted as u64).read_to_end(&mut self.buffer)?;
-        self.ended = read < wanted;
-        Ok(())
+        Ok(Some(self.cut(self.held.bytes().len())))
     }
 
     fn cut(&mut self, end: usize) -> Block {
@@ -120,11 +111,15 @@ impl Cutter {
     }
 
     fn take(&mut self, end: usize) -> Vec<u8> {
-        let rest = self.buffer.split_off(end);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let bytes = self.held.take(end);
         self.start += bytes.len() as u64;
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         bytes
+    }
+
+    /// Takes back bytes that were handed out and are no more needed.
+    pub(super) fn give_back(&self, bytes: Vec<u8>) {
+        self.held.give_back(bytes);
     }
 
     /// Whether a long record comes next, to be read by [`Cutter::portion`].
@@ -136,23 +131,23 @@ impl Cutter {
     pub(super) fn portion(&mut self, reader: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
         while self.in_long {
             let (ending, kept) = match &self.layout {
-                Layout::JsonLines(_) => (memchr::memchr(b'\n', &self.buffer).map(|at| (at, 1)), 0),
+                Layout::JsonLines(_) => (memchr::memchr(b'\n', self.held.bytes()).map(|at| (at, 1)), 0),
                 Layout::Separated(separator) => {
-                    let at = memchr::memmem::find(&self.buffer, separator.as_bytes());
+                    let at = memchr::memmem::find(self.held.bytes(), separator.as_bytes());
                     (at.map(|at| (at, separator.len())), separator.len().saturating_sub(1))
                 }
                 Layout::Whole | Layout::Texts(_) | Layout::Part(_) => (None, 0),
             };
-            self.in_long = ending.is_none() && !self.ended;
+            self.in_long = ending.is_none() && !self.held.ended;
             // The buffer may end inside a separator.
             let kept = if self.in_long { kept } else { 0 };
-            let (end, length) = ending.unwrap_or((self.buffer.len().saturating_sub(kept), 0));
+            let (end, length) = ending.unwrap_or((self.held.bytes().len().saturating_sub(kept), 0));
             if end > 0 || !self.in_long {
                 let bytes = self.take(end);
                 self.take(length);
                 return Ok(Some(bytes));
             }
-            self.fill(reader, self.buffer.len() + self.block_bytes.max(1))?;
+            self.held.fill(reader, self.held.bytes().len() + self.block_bytes.max(1))?;
         }
         Ok(None)
     }

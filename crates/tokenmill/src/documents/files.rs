@@ -6,6 +6,7 @@ use super::long;
 use super::queue::Queue;
 use super::{Block, BlockSource, GROUP_BYTES, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
+use crate::spare::Spare;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fs::File;
@@ -28,7 +29,7 @@ const AHEAD_BYTES: usize = 2 * GROUP_BYTES;
 
 /// Likewise, of one who takes blocks one by one: some milliseconds of the work of all others. All of it is memory that is touched
 /// before the first block is done, which costs 4 µs a page.
-const AHEAD_OF_ONE_BYTES: usize = 4 << 20;
+const AHEAD_OF_ONE_BYTES: usize = 2 << 20;
 
 /// What a message costs in the queue besides its bytes, so that a folder of empty files is bounded too.
 const MESSAGE_BYTES: usize = 1 << 10;
@@ -109,6 +110,7 @@ fn lower_name(path: &Path) -> String {
 pub struct FileSource {
     inputs: Arc<[Input]>,
     reading: Reading,
+    spare: Arc<Spare<u8>>,
     /// `None` until the first block is asked for.
     queue: Option<Arc<Queue<Message>>>,
     finished: bool,
@@ -197,6 +199,7 @@ impl FileSource {
         Ok(FileSource {
             inputs: inputs.into(),
             reading: Reading { block_bytes, long_bytes: LONG_BYTES, in_parts: false, hash: true },
+            spare: Arc::default(),
             queue: None,
             finished: false,
             total,
@@ -213,10 +216,10 @@ impl FileSource {
         let ahead = if self.reading.in_parts { AHEAD_OF_ONE_BYTES } else { AHEAD_BYTES };
         let queue = Arc::new(Queue::new(ahead));
         let (inputs, sender) = (Arc::clone(&self.inputs), Arc::clone(&queue));
-        let reading = self.reading;
+        let (reading, spare) = (self.reading, Arc::clone(&self.spare));
         std::thread::Builder::new()
             .name("tokenmill-reader".into())
-            .spawn(move || read_ahead(&inputs, &sender, reading))
+            .spawn(move || read_ahead(&inputs, &sender, reading, &spare))
             .map_err(|error| Error::value(format!("cannot start the thread that reads files: {error}")))?;
         Ok(Arc::clone(self.queue.insert(queue)))
     }
@@ -295,8 +298,9 @@ impl BlockSource for FileSource {
         self.reading.hash = false;
     }
 
-    fn in_parts(&mut self) {
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
         self.reading.in_parts = true;
+        self.spare = Arc::clone(spare);
     }
 }
 
@@ -310,7 +314,7 @@ impl Drop for FileSource {
 }
 
 /// The body of the reading thread.
-fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading) {
+fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading, spare: &Arc<Spare<u8>>) {
     /// Wakes the consumer even if this thread panics.
     struct CloseAtEnd<'a>(&'a Queue<Message>);
     impl Drop for CloseAtEnd<'_> {
@@ -321,7 +325,7 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading) {
     let _close = CloseAtEnd(queue);
     let read = Cell::new(0);
     for input in inputs {
-        match read_input(input, &read, queue, reading) {
+        match read_input(input, &read, queue, reading, spare) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -334,12 +338,19 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading) {
 }
 
 /// Reads one file into the queue; `false` when nobody wants more.
-fn read_input(input: &Input, read: &Cell<u64>, queue: &Queue<Message>, reading: Reading) -> Result<bool> {
+fn read_input(
+    input: &Input,
+    read: &Cell<u64>,
+    queue: &Queue<Message>,
+    reading: Reading,
+    spare: &Arc<Spare<u8>>,
+) -> Result<bool> {
     let before = read.get();
     let path = input.path.as_deref();
     let Reading { block_bytes, long_bytes, in_parts, hash } = reading;
     let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes)
-        .with_long(in_parts.then_some(long_bytes));
+        .with_long(in_parts.then_some(long_bytes))
+        .with_spare(Arc::clone(spare));
     let failed = |error, cutter: &Cutter| input.failed(error, read.get() - before, cutter.reached());
 
     let mut raw = Hashed::open(path, hash, read).map_err(|error| failed(error, &cutter))?;

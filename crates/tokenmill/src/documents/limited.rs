@@ -2,6 +2,8 @@
 
 use super::{Block, BlockSource, Idle, InputRecord};
 use crate::error::Result;
+use crate::spare::Spare;
+use std::sync::Arc;
 
 /// A source that ends once so many bytes have been read.
 pub struct Limited<'a> {
@@ -40,7 +42,7 @@ impl BlockSource for Limited<'_> {
         self.inner.skip_inputs();
     }
 
-    fn in_parts(&mut self) {
-        self.inner.in_parts();
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
+        self.inner.in_parts(spare);
     }
 }

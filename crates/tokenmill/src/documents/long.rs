@@ -35,6 +35,7 @@ pub(super) fn read(
         if !parts.wanted {
             return Ok(false);
         }
+        valid.give_back(text);
     }
     let end = valid.bad.map_or(Ok(valid.read), |bad| Err(parts.not_utf8(bad, valid.read)));
     Ok(parts.end(end))

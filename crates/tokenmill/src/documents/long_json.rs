@@ -5,6 +5,7 @@
 //! unescaped, and leaves `""`. At anything in a string that is not plainly good it stops doing so, so that all that is
 //! wrong is still found and told by `serde_json`. A key is kept in memory, whatever its length.
 
+use super::json_escape::{LONGEST_ESCAPE, escape};
 use super::json_lines::{self, Target};
 use super::parts::Parts;
 use super::valid::Valid;
@@ -13,9 +14,6 @@ use std::io::{self, Read};
 
 /// Carriage returns handed out at once.
 const RETURNS: usize = 1 << 16;
-
-/// The longest escape, of a surrogate pair.
-const LONGEST_ESCAPE: usize = "\\ud83d\\ude00".len();
 
 /// Reads the record to its end; `false` when nobody wants more.
 pub(super) fn read<'a>(valid: Valid<'a>, parts: Parts<'a>, path: &[String]) -> io::Result<bool> {
@@ -139,20 +137,7 @@ impl Feed<'_> {
     /// The escape that comes next, and its length; `None`: it is not one.
     fn escape(&mut self) -> Option<(char, usize)> {
         while self.text.len() - self.at < LONGEST_ESCAPE && self.more() {}
-        let bytes = self.text.as_bytes().get(self.at + 1..)?;
-        let character = match bytes.first()? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return unicode_escape(bytes),
-            _ => return None,
-        };
-        Some((character, 2))
+        escape(self.text.as_bytes().get(self.at + 1..)?)
     }
 
     /// Puts what comes next behind the unread text.
@@ -161,9 +146,9 @@ impl Feed<'_> {
         self.text.drain(..self.at);
         self.at = 0;
         if self.text.is_empty() {
-            self.text = next
+            self.valid.give_back(std::mem::replace(&mut self.text, next));
         } else {
-            self.text.push_str(&next)
+            self.text.push_str(&next);
         }
         true
     }
@@ -197,24 +182,6 @@ impl Feed<'_> {
         text.truncate(length);
         Some(text)
     }
-}
-
-/// `u` and what follows, in JSON: a character or both halves of a surrogate pair.
-fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
-    let first = hexadecimal(bytes.get(1..5)?)?;
-    if let Some(character) = char::from_u32(first) {
-        return Some((character, "\\ud83d".len()));
-    }
-    let second = hexadecimal(bytes.get(5..11)?.strip_prefix(b"\\u")?)?;
-    let [low, high] = [first.wrapping_sub(0xD800), second.wrapping_sub(0xDC00)];
-    if low >= 0x400 || high >= 0x400 {
-        return None;
-    }
-    char::from_u32(0x1_0000 + (low << 10) + high).map(|character| (character, LONGEST_ESCAPE))
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
 }
 
 /// What `serde_json` reads.

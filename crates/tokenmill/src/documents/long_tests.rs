@@ -27,7 +27,7 @@ impl Read {
     }
 
     fn block(&mut self, block: Block) {
-        let documents = block.parse_each(&mut |rejected| {
+        let documents = block.parse_each(&Spare::default(), &mut |rejected| {
             self.reject(rejected);
             Ok(())
         });
@@ -40,7 +40,7 @@ impl Read {
 fn in_parts(path: &Path, options: &FileOptions, block_bytes: usize, long_bytes: usize) -> (Read, usize) {
     let source = FileSource::with_block_bytes(&[path.to_path_buf()], options, block_bytes).unwrap();
     let mut source = source.with_long_bytes(long_bytes);
-    source.in_parts();
+    source.in_parts(&Arc::default());
     let (mut read, mut text, mut parts, mut open) = (Read::default(), String::new(), 0, false);
     while let Some(block) = source.next_block(&|| Ok(())).unwrap() {
         let Layout::Part(part) = &block.layout else {

@@ -15,7 +15,10 @@ mod chain;
 mod compressed;
 mod cut;
 mod files;
+mod held;
+mod json_escape;
 mod json_lines;
+mod json_plain;
 mod limited;
 mod long;
 mod long_json;
@@ -41,7 +44,9 @@ pub use texts::TextBlocks;
 
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
+use crate::spare::Spare;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One input as a manifest records it: enough to tell later whether it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -106,8 +111,11 @@ pub trait BlockSource {
     /// Nobody will ask for `inputs`, so that nothing need be hashed. To be called before the first block.
     fn skip_inputs(&mut self) {}
     /// Documents that are too long to be held may come in parts, a block each of [`Layout::Part`], and blocks are taken one by one, so
-    /// that not much need be read ahead. To be called before the first block; only files come so, and by default none does.
-    fn in_parts(&mut self) {}
+    /// that not much need be read ahead. The caller leaves the memory of blocks in `spare` when it is done with them, for the next.
+    /// To be called before the first block; only files come so, and by default none does.
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
+        let _ = spare;
+    }
 }
 
 /// Blocks are handed on in groups of about this many bytes: work for all threads, yet short enough

@@ -2,6 +2,8 @@
 
 use super::{Block, BlockSource, Idle, InputRecord, PlannedInput};
 use crate::error::{Error, Result};
+use crate::spare::Spare;
+use std::sync::Arc;
 
 /// A source whose first input has another number than 0.
 pub struct Shifted<'a> {
@@ -44,7 +46,7 @@ impl BlockSource for Shifted<'_> {
         self.inner.skip_inputs();
     }
 
-    fn in_parts(&mut self) {
-        self.inner.in_parts();
+    fn in_parts(&mut self, spare: &Arc<Spare<u8>>) {
+        self.inner.in_parts(spare);
     }
 }

@@ -48,6 +48,11 @@ impl<'a> Valid<'a> {
         Ok(None)
     }
 
+    /// Takes back a text that is no more needed: its memory is that of the next but one.
+    pub fn give_back(&self, text: String) {
+        self.cutter.give_back(text.into_bytes());
+    }
+
     fn check(&mut self, bytes: Vec<u8>) -> String {
         let text = String::from_utf8(bytes).unwrap_or_else(|error| {
             let (valid, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());

@@ -45,6 +45,11 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// Brings what the workspace has into the store, whose manifest will be `after`.
+    pub(super) fn complete(&self, workspace: &Workspace, after: &Manifest) -> Result<()> {
+        complete(&workspace.disk, workspace.path(), &self.path, &self.manifest, after)
+    }
+
     pub(super) fn open(path: &Path) -> Result<Base> {
         if fs::symlink_metadata(path).is_err() {
             return Err(Error::store(
@@ -295,7 +300,7 @@ fn finish_stopped(
 
 /// Renames what `after` has and `before` has not from the folder `partial` into the store, as far as that was not done, and
 /// removes the folder.
-pub(super) fn complete(disk: &Disk, partial: &Path, out: &Path, before: &Manifest, after: &Manifest) -> Result<()> {
+fn complete(disk: &Disk, partial: &Path, out: &Path, before: &Manifest, after: &Manifest) -> Result<()> {
     let names: Vec<String> = added(before, after).flat_map(files_of).collect();
     for name in &names {
         if [partial, out].iter().all(|folder| fs::symlink_metadata(folder.join(name)).is_err()) {

@@ -9,7 +9,7 @@ use super::prepare::{LateWriter, write_documents};
 use super::tasks;
 use super::{Manifest, PrepareOptions, Recipe, SpecialText, Split, Store, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hex::to_hex;
 use rayon::ThreadPool;
 use std::collections::BTreeMap;
@@ -128,8 +128,8 @@ impl Run {
         {
             return Ok(manifest);
         }
-        let save = |path: &Path| fs::write(path, self.tokenizer).map_err(Error::io(path));
-        let writer = Writer::on_disk(disk, &out, options, save)?;
+        let json = || Ok(self.tokenizer.into());
+        let writer = Writer::on_disk(disk, &out, options, json)?;
         write_documents(&mut source, &CODER, LateWriter::now(writer), &self.options, &(), &POOL)
     }
 
@@ -311,8 +311,7 @@ fn fewer_documents_than_are_on_disk_are_refused() {
         inputs: Texts { texts: TEXTS.map(String::from).to_vec(), next: 0, first: 0 }.planned(),
         resume: true,
     };
-    let save = |path: &Path| fs::write(path, "{}").map_err(Error::io(path));
-    let writer = Writer::create(&out, options, save).unwrap();
+    let writer = Writer::create(&out, options, || Ok(b"{}".to_vec())).unwrap();
     let error = write_documents(&mut source, &CODER, LateWriter::now(writer), &run.options, &(), &POOL)
         .unwrap_err()
         .to_string();

@@ -9,16 +9,16 @@
 //! At its end only is known whether there is a document at all, and by its hash whether it has been there and which split it
 //! is for. Until then its ids are in a temporary file, so that none is in a shard that does not belong there.
 
+use super::Origin;
 use super::coder::{Coder, Sink, located, spells_special};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Selection};
+use super::text_hash::{TextHash, TextHasher};
 use super::writer::StoredId;
-use super::{Hash, Origin};
 use crate::bpe::Output;
 use crate::documents::{Part, Record, Rejected};
 use crate::error::{Error, Result};
 use crate::tokenizer::{LongText, in_part};
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub(super) struct EncodedPiece<T> {
 /// The document that is being read.
 pub(super) struct Long<'a> {
     text: LongText<'a>,
-    sha256: Sha256,
+    hasher: TextHasher,
     /// Bytes of it so far, and those of them that are in pieces.
     bytes: u64,
     cut: u64,
@@ -73,10 +73,16 @@ pub(super) struct Long<'a> {
 }
 
 impl<'a> Long<'a> {
-    fn new<T>(coder: &Coder<'a, T>, selection: &Selection, place: &Place) -> Result<Long<'a>> {
+    fn new<T>(
+        coder: &Coder<'a, T>,
+        selection: &Selection,
+        place: &Place,
+        options: &PrepareOptions,
+    ) -> Result<Long<'a>> {
         let splits = selection.splitter.splits();
         let on_disk = selection.on_disk.has_surely(splits, place.input, place.position);
-        Ok(Long { text: (coder.long_text)()?, sha256: Sha256::new(), bytes: 0, cut: 0, wanted: !on_disk })
+        let hasher = TextHasher::new(options.tells_texts());
+        Ok(Long { text: (coder.long_text)()?, hasher, bytes: 0, cut: 0, wanted: !on_disk })
     }
 
     /// Takes the next part of the document in `slot`. Parts come in order.
@@ -89,7 +95,7 @@ impl<'a> Long<'a> {
     ) -> Result<Piece> {
         let LongPart { place, text, part: Part { begins, end } } = part;
         if begins {
-            *slot = Some(Long::new(coder, selection, &place)?);
+            *slot = Some(Long::new(coder, selection, &place, options)?);
         }
         let long = slot.as_mut().ok_or_else(|| Error::value("a document has no beginning"))?;
         let (mut text, start) = (long.push(&text).map_err(|error| of_document(error, &place))?, long.cut);
@@ -98,11 +104,13 @@ impl<'a> Long<'a> {
         let end = match end {
             None => None,
             Some(end) => {
-                let ended = end.and_then(|bytes| long.finish(&mut text, &place, bytes, selection, options));
+                let ended = end.and_then(|bytes| long.finish(&mut text, &place, bytes, options));
                 *slot = None;
                 Some(match ended {
-                    Ok(mut item) => {
-                        selection.admit(&mut item);
+                    Ok(origin) => {
+                        let split = selection.splitter.split(&origin.text)?;
+                        let mut item = Item { split, origin, action: Action::Encode };
+                        selection.admit(&mut item)?;
                         item
                     }
                     Err(rejected) if options.skip_rejected => {
@@ -118,7 +126,7 @@ impl<'a> Long<'a> {
     }
 
     fn push(&mut self, text: &str) -> Result<String> {
-        self.sha256.update(text);
+        self.hasher.update(text);
         self.bytes += text.len() as u64;
         if self.wanted {
             return self.text.push(text);
@@ -133,20 +141,16 @@ impl<'a> Long<'a> {
         text: &mut String,
         place: &Place,
         record_bytes: u64,
-        selection: &Selection,
         options: &PrepareOptions,
-    ) -> Result<Item, Rejected> {
+    ) -> Result<Origin, Rejected> {
         let (rest, (special_text, first)) = self.text.finish();
         text.push_str(&rest);
         if let (SpecialText::Error, Some((token, start))) = (options.recipe.specials, first) {
             let record = Record::At(place.position..place.position + record_bytes);
             return Err(spells_special(&place.name, "byte", place.position, (&token, start), record));
         }
-        let hash: Hash = std::mem::take(&mut self.sha256).finalize().into();
         let Place { input, position, .. } = *place;
-        let origin = Origin { input, position, text: hash, text_bytes: self.bytes, special_text };
-        let split = selection.splitter.split(&hash);
-        Ok(Item { split, origin, action: Action::Encode })
+        Ok(Origin { input, position, text: self.hasher.finish(), text_bytes: self.bytes, special_text })
     }
 }
 
@@ -160,7 +164,7 @@ fn of_document(error: Error, place: &Place) -> Error {
 /// What is no document.
 fn dropped(place: &Place) -> Item {
     let Place { input, position, .. } = *place;
-    let origin = Origin { input, position, text: Hash::default(), text_bytes: 0, special_text: 0 };
+    let origin = Origin { input, position, text: TextHash::default(), text_bytes: 0, special_text: 0 };
     Item { split: super::Split::Train, origin, action: Action::Drop }
 }
 

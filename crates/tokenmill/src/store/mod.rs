@@ -21,7 +21,7 @@
 //! ```
 //!
 //! All numbers are little-endian. `docs/format.md` specifies every byte, so that others can write a reader.
-//! SHA-256 throughout: every language ships it (Python's hashlib, Go, Java, `sha256sum`), and processors of the
+//! SHA-256, but for texts that nobody tells from others by it (`text_hash`): every language ships it (Python's hashlib, Go, Java, `sha256sum`), and processors of the
 //! last years hash 1 to 2 GB/s per core with it, which is faster than tokens are made.
 //!
 //! A store grows in `corpus.tm.partial` (`workspace`) and appears by one rename of the finished folder: it is whole or it
@@ -36,6 +36,7 @@ mod append_tests;
 mod block_file;
 mod coder;
 mod disk;
+mod dtype;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -70,6 +71,7 @@ mod stages;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod text_hash;
 mod texts;
 mod verify;
 mod verify_blocks;
@@ -77,8 +79,9 @@ mod workspace;
 mod writer;
 
 pub use block_file::BLOCK_BYTES;
+pub use dtype::Dtype;
 pub use history::{Earlier, EarlierTable};
-pub use manifest::{Dtype, Manifest, Validation};
+pub use manifest::{Manifest, Validation};
 pub use options::{PrepareOptions, Recipe, SpecialText};
 pub use plan::TaskPlan;
 pub use prepare::{check_append, prepare};
@@ -87,9 +90,10 @@ pub use repair::Repair;
 pub use seal::seal;
 pub use sealed::Hash;
 pub use select::Summary;
-pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table, text_hash};
+pub use shard::{Origin, ShardEntry, ShardFile, ShardRecord, SourceHash, Table};
 pub use split::{Split, Splitter};
 pub use tasks::Task;
+pub use text_hash::TextHash;
 pub use verify::{Problem, Report, verify};
 pub use writer::{StoredId, Writer, WriterOptions};
 

@@ -61,6 +61,13 @@ pub struct PrepareOptions {
     pub resume: bool,
 }
 
+impl PrepareOptions {
+    /// Whether texts are told from others by their SHA-256. For those of a task `seal` may want it.
+    pub(super) fn tells_texts(&self) -> bool {
+        self.recipe.val_fraction > 0.0 || self.recipe.dedup || self.task.is_some()
+    }
+}
+
 /// What to make of a special token that is spelled in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -11,19 +11,21 @@
 //! Order comes from the inputs, never from threads: the bytes of a store are the same for any number of them.
 //! Memory holds some blocks a thread ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
+use super::Origin;
 use super::coder::{Coder, Sink, located, spells_special};
 use super::long::{self, EncodedPiece, Long, LongPart, Piece, Spool, encode_piece};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Parsed, Selection};
 use super::split::Splitter;
 use super::stages::{Clock, Stages};
+use super::text_hash::TextHash;
 use super::writer::StoredId;
-use super::{Origin, text_hash};
 use crate::bpe::Output;
 use crate::documents::{Block, BlockSource, Layout, Record, Rejected};
 use crate::error::{Error, Result};
 use crate::in_order::{Flow, InOrder};
 use crate::monitor::{Monitor, Progress};
+use crate::spare::Spare;
 use rayon::{ScopeFifo, ThreadPool};
 use std::sync::Arc;
 
@@ -55,10 +57,21 @@ pub(super) fn encode_documents<T: StoredId, S: Sink>(
 where
     Vec<T>: Output,
 {
-    source.in_parts();
+    let spare = Arc::default();
+    source.in_parts(&spare);
     let splitter = selection.splitter;
     let (selection, sink) = (InOrder::new((selection, None)), InOrder::new((sink, Spool::default())));
-    let work = Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default() };
+    let work = Work {
+        coder,
+        options,
+        splitter,
+        selection,
+        sink,
+        flow: Flow::default(),
+        stages: Stages::default(),
+        spare,
+        spare_ids: Spare::default(),
+    };
     pool.in_place_scope_fifo(|scope| {
         let start = |number, block| work.parse(scope, number, block);
         let under_way = UNDER_WAY_BYTES * (pool.current_num_threads() + 1);
@@ -119,6 +132,9 @@ struct Work<'a, 'c, T, S> {
     sink: InOrder<(S, Spool<T>), WeighedIds<T>>,
     flow: Flow,
     stages: Stages,
+    /// Memory of blocks, and of ids, for the next.
+    spare: Arc<Spare<u8>>,
+    spare_ids: Spare<T>,
 }
 
 impl<T: StoredId, S: Sink> Work<'_, '_, T, S>
@@ -129,7 +145,7 @@ where
         let weight = block.weight();
         scope.spawn_fifo(move |scope| {
             self.flow.run(|| {
-                let parse = || parse(block, self.coder, self.options, self.splitter);
+                let parse = || parse(block, self.coder, self.options, self.splitter, &self.spare);
                 let parsed = self.stages.parse.time(parse);
                 self.selection.put(number, (parsed, weight), |(selection, long), number, (parsed, weight)| {
                     let decided = parsed.and_then(|step| match step {
@@ -155,13 +171,13 @@ where
         scope.spawn_fifo(move |_| {
             self.flow.run(|| {
                 let encode = |step| match step {
-                    Step::Block(block) => encode_block(block, self.coder, self.options).map(Step::Block),
+                    Step::Block(block) => self.encode_block(block).map(Step::Block),
                     Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options))),
                 };
                 let encoded = step.and_then(|step| self.stages.encode.time(|| encode(step)));
                 self.sink.put(number, (encoded, weight), |(sink, spool), _, (encoded, weight)| {
                     let mut write = |step| match step {
-                        Step::Block(block) => append(sink, block),
+                        Step::Block(block) => append(sink, block).map(|ids| self.spare_ids.give(ids)),
                         Step::Part(piece) => spool.take(piece, sink, &|| self.flow.is_stopped()),
                     };
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
@@ -173,6 +189,24 @@ where
             });
         });
     }
+
+    fn encode_block(&self, block: Parsed) -> Result<Encoded<T>> {
+        let Parsed { name, unit, documents, items, .. } = block;
+        // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
+        let mut ids = self.spare_ids.empty(documents.text.len() / 4 + 2 * documents.len());
+        let mut ends = Vec::with_capacity(documents.len());
+        for (text, item) in documents.iter().zip(&items) {
+            if item.action == Action::Encode {
+                ids.push_all(self.options.recipe.bos.as_slice());
+                (self.coder.encode)(text, &mut ids)
+                    .map_err(|error| located(error, &name, unit, item.origin.position))?;
+                ids.push_all(self.options.recipe.eos.as_slice());
+            }
+            ends.push(ids.len());
+        }
+        self.spare.give(documents.text.into_bytes());
+        Ok(Encoded { ids, ends, items })
+    }
 }
 
 /// What can be said of each block by itself.
@@ -181,6 +215,7 @@ fn parse<T>(
     coder: &Coder<'_, T>,
     options: &PrepareOptions,
     splitter: Splitter,
+    spare: &Spare<u8>,
 ) -> Result<Step<Parsed, LongPart>> {
     if let Layout::Part(part) = block.layout {
         let text = String::from_utf8(std::mem::take(&mut block.bytes))
@@ -188,12 +223,19 @@ fn parse<T>(
         let place = long::Place { name: block.name, input: block.input, position: block.start };
         return Ok(Step::Part(LongPart { place, text, part: *part }));
     }
-    parse_block(block, coder, options, splitter).map(Step::Block)
+    parse_block(block, coder, options, splitter, spare).map(Step::Block)
 }
 
-fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, splitter: Splitter) -> Result<Parsed> {
+fn parse_block<T>(
+    block: Block,
+    coder: &Coder<'_, T>,
+    options: &PrepareOptions,
+    splitter: Splitter,
+    spare: &Spare<u8>,
+) -> Result<Parsed> {
     let name = Arc::clone(&block.name);
     let unit = if matches!(block.layout, Layout::Texts(_)) { "row" } else { "byte" };
+    let tells_texts = options.tells_texts();
     let mut rejected = Vec::new();
     let mut reject = |bad: Rejected| {
         if !options.skip_rejected {
@@ -202,11 +244,11 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
         rejected.push(bad);
         Ok(())
     };
-    let documents = block.parse_each(&mut reject)?;
+    let documents = block.parse_each(spare, &mut reject)?;
     let mut items = Vec::with_capacity(documents.len());
     for (text, position) in documents.iter().zip(&documents.positions) {
         let (special_text, first) = (coder.special_text)(text)?;
-        let (text_bytes, hash) = (text.len() as u64, text_hash(text));
+        let (text_bytes, hash) = (text.len() as u64, TextHash::of(text, tells_texts));
         let origin = Origin { input: documents.input, position: *position, text: hash, text_bytes, special_text };
         let mut action = Action::Encode;
         if let (SpecialText::Error, Some(range)) = (options.recipe.specials, first) {
@@ -214,7 +256,7 @@ fn parse_block<T>(block: Block, coder: &Coder<'_, T>, options: &PrepareOptions, 
             reject(spells_special(&name, unit, *position, token, record))?;
             action = Action::Drop;
         }
-        items.push(Item { split: splitter.split(&origin.text), origin, action });
+        items.push(Item { split: splitter.split(&origin.text)?, origin, action });
     }
     Ok(Parsed { name, unit, documents, items, rejected })
 }
@@ -227,26 +269,8 @@ struct Encoded<T> {
     items: Vec<Item>,
 }
 
-fn encode_block<T>(block: Parsed, coder: &Coder<'_, T>, options: &PrepareOptions) -> Result<Encoded<T>>
-where
-    Vec<T>: Output,
-{
-    let Parsed { name, unit, documents, items, .. } = block;
-    // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
-    let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
-    let mut ends = Vec::with_capacity(documents.len());
-    for (text, item) in documents.iter().zip(&items) {
-        if item.action == Action::Encode {
-            ids.push_all(options.recipe.bos.as_slice());
-            (coder.encode)(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
-            ids.push_all(options.recipe.eos.as_slice());
-        }
-        ends.push(ids.len());
-    }
-    Ok(Encoded { ids, ends, items })
-}
-
-fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
+/// Hands the ids on; the memory that they were in.
+fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<Vec<T>> {
     let Encoded { ids, ends, items } = block;
     let mut start = 0;
     for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
@@ -260,5 +284,5 @@ fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
         }
         start = end;
     }
-    Ok(())
+    Ok(ids)
 }

@@ -55,7 +55,7 @@ pub fn prepare(
         || writer_options.resume
         || options.quarantine.is_some()
         || source.total_bytes().is_none();
-    let create = || Writer::create(&out, writer_options, |path| tokenizer_json::save(tokenizer, path));
+    let create = || Writer::create(&out, writer_options, || tokenizer_json::to_json(tokenizer));
     let writer = if at_once { LateWriter::now(create()?) } else { LateWriter::later(create) };
     let allowed = options.recipe.specials.allowed();
     let special_text = |text: &str| tokenizer.special_text(text);

@@ -2,8 +2,8 @@
 
 use super::coder::Coder;
 use super::prepare::{LateWriter, write_documents};
-use super::tests::{check, inputs, names, options, read_all, sample, save_tokenizer};
-use super::{Manifest, PrepareOptions, Recipe, Split, Splitter, Store, Writer, WriterOptions, text_hash};
+use super::tests::{check, inputs, names, options, read_all, sample, tokenizer_json};
+use super::{Manifest, PrepareOptions, Recipe, Split, Splitter, Store, TextHash, Writer, WriterOptions};
 use crate::documents::{Block, BlockSource, Idle, InputRecord, Layout};
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Progress};
@@ -69,7 +69,7 @@ fn prepare_split(
     let recipe = Recipe { bos: Some(98), eos: Some(99), shard_tokens: 5, val_fraction, ..Recipe::default() };
     let prepare = PrepareOptions { recipe: recipe.clone(), ..PrepareOptions::default() };
     let writer_options = WriterOptions { recipe, ..options(100, 5) };
-    let writer = Writer::create(out, writer_options, save_tokenizer)?;
+    let writer = Writer::create(out, writer_options, tokenizer_json)?;
     let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)), long_text: &no_long_text };
     write_documents(&mut source, &coder, LateWriter::now(writer), &prepare, monitor, &pool)
 }
@@ -95,7 +95,7 @@ fn documents_go_to_the_split_that_their_text_says_in_order_and_both_are_checked(
     let splitter = Splitter::new(0.4).unwrap();
     for split in [Split::Train, Split::Validation] {
         let chosen: Vec<&str> =
-            texts.iter().copied().filter(|text| splitter.split(&text_hash(text)) == split).collect();
+            texts.iter().copied().filter(|text| splitter.split(&TextHash::of(text, true)).unwrap() == split).collect();
         assert!(chosen.len() > 2, "{chosen:?}");
         let store = Store::open(&out, split).unwrap();
         assert!(manifest.table(split).unwrap().shards.len() > 1);

@@ -2,7 +2,8 @@
 //! tokens. A file is mapped when something in it is first asked for: ten thousand shards are 30,000 maps, half of what
 //! Linux allows a process, and take 200 ms.
 
-use super::manifest::{Dtype, Manifest};
+use super::dtype::Dtype;
+use super::manifest::Manifest;
 use super::shard::{ShardEntry, ShardFile, Table};
 use super::split::Split;
 use super::{MANIFEST, TOKENIZER};

@@ -63,8 +63,8 @@ pub(super) fn seal_on(disk: &Disk, out: &Path, monitor: &dyn Monitor) -> Result<
         resume: true,
     };
     let tokenizer = first.path.join(TOKENIZER);
-    let copy = |path: &Path| fs::copy(&tokenizer, path).map(drop).map_err(Error::io(&tokenizer));
-    let mut writer = Writer::on_disk(disk.clone(), out, options, copy)?;
+    let read = || fs::read(&tokenizer).map_err(Error::io(&tokenizer));
+    let mut writer = Writer::on_disk(disk.clone(), out, options, read)?;
     if writer.tokenizer_sha256() != plan.tokenizer_sha256 {
         return Err(damaged(&first.path, TOKENIZER, "its SHA-256 is another than when it was written"));
     }
@@ -203,7 +203,7 @@ impl Copying<'_> {
                     self.monitor.tick(self.progress())?;
                 }
                 let mut item = Item { split, origin: texts.next(input, position)?, action: Action::Encode };
-                self.selection.admit(&mut item);
+                self.selection.admit(&mut item)?;
                 match item.action {
                     Action::Encode => {}
                     Action::Skip => {

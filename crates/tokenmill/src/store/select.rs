@@ -1,8 +1,9 @@
 //! Which documents go into a store: told in the order of the inputs, between parsing and encoding.
 
+use super::Origin;
 use super::quarantine::Quarantine;
 use super::split::{Split, Splitter};
-use super::{Hash, Origin};
+use super::text_hash::TextHash;
 use crate::documents::{Documents, Rejected};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -131,8 +132,7 @@ impl Selection {
         for rejected in block.rejected.drain(..) {
             self.reject(&rejected)?;
         }
-        block.items.iter_mut().filter(|item| item.action != Action::Drop).for_each(|item| self.admit(item));
-        Ok(())
+        block.items.iter_mut().filter(|item| item.action != Action::Drop).try_for_each(|item| self.admit(item))
     }
 
     /// Counts a record that holds no document.
@@ -142,21 +142,23 @@ impl Selection {
     }
 
     /// Decides for a document.
-    pub fn admit(&mut self, item: &mut Item) {
-        if !self.is_new(&item.origin.text) {
+    pub fn admit(&mut self, item: &mut Item) -> Result<()> {
+        if !self.is_new(&item.origin.text)? {
             self.summary.duplicates += 1;
             item.action = Action::Drop;
-            return;
+            return Ok(());
         }
         self.summary.text_bytes += item.origin.text_bytes;
         self.summary.special_text += item.origin.special_text;
         if self.on_disk.has(item.split, &item.origin) {
             item.action = Action::Skip;
         }
+        Ok(())
     }
 
-    fn is_new(&mut self, text: &Hash) -> bool {
-        let (half, _) = text.split_at(16);
-        self.texts.as_mut().is_none_or(|texts| half.try_into().is_ok_and(|half| texts.insert(half)))
+    fn is_new(&mut self, text: &TextHash) -> Result<bool> {
+        let Some(texts) = &mut self.texts else { return Ok(true) };
+        let (half, _) = text.sha256()?.split_at(16);
+        Ok(half.try_into().is_ok_and(|half| texts.insert(half)))
     }
 }

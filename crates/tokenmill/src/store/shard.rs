@@ -1,8 +1,9 @@
 //! What a store records about its shards: the manifest's tables of them, and the record beside each.
 
-use super::manifest::Dtype;
+use super::dtype::Dtype;
 use super::sealed::{self, Hash, from_hex, put_number, sha256};
 use super::split::Split;
+use super::text_hash::TextHash;
 use super::{BLOCK_BYTES, MANIFEST};
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -107,21 +108,16 @@ pub struct Origin {
     pub input: u32,
     /// Its position there.
     pub position: u64,
-    /// [`text_hash`] of its text.
-    pub text: Hash,
+    /// What its text is told by.
+    pub text: TextHash,
     /// Size of its text in UTF-8.
     pub text_bytes: u64,
     /// How often its text spells a special token.
     pub special_text: u64,
 }
 
-/// SHA-256 of the text of a document.
-pub fn text_hash(text: &str) -> Hash {
-    sha256(text.as_bytes())
-}
-
-/// SHA-256 over the documents of a shard: input number and position (u64, little-endian) and the hash of the text of
-/// each. Tells whether the inputs are still what the shard was made of.
+/// SHA-256 over the documents of a shard: input number and position (u64, little-endian) and the quick hash of
+/// the text (16 bytes, likewise) of each. Tells whether the inputs are still what the shard was made of.
 #[derive(Debug, Clone, Default)]
 pub struct SourceHash(Sha256);
 
@@ -130,7 +126,7 @@ impl SourceHash {
     pub fn update(&mut self, origin: &Origin) {
         self.0.update(u64::from(origin.input).to_le_bytes());
         self.0.update(origin.position.to_le_bytes());
-        self.0.update(origin.text);
+        self.0.update(origin.text.quick.to_le_bytes());
     }
 
     /// The hash of all documents added, in hexadecimal digits.

@@ -1,6 +1,6 @@
 //! Training and validation documents, told apart by what they say and never by where they stand.
 
-use super::sealed::Hash;
+use super::text_hash::TextHash;
 use crate::error::{Error, Result};
 
 /// The two parts of a store.
@@ -59,25 +59,30 @@ impl Splitter {
         if self.below == 0 { &[Split::Train] } else { &Split::ALL }
     }
 
-    /// The split of a document whose text has this hash.
-    pub fn split(self, text: &Hash) -> Split {
-        let [a, b, c, d, e, f, g, h, ..] = *text;
+    /// The split of a document whose text has this hash: with the SHA-256, where there are two splits.
+    pub fn split(self, text: &TextHash) -> Result<Split> {
+        if self.below == 0 {
+            return Ok(Split::Train);
+        }
+        let [a, b, c, d, e, f, g, h, ..] = *text.sha256()?;
         let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        if number < self.below { Split::Validation } else { Split::Train }
+        Ok(if number < self.below { Split::Validation } else { Split::Train })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::text_hash;
 
     #[test]
     fn the_fraction_is_kept_on_average_and_a_larger_one_keeps_what_a_smaller_one_had() {
         let texts: Vec<String> = (0..20_000).map(|i| format!("document {i}")).collect();
         let chosen = |fraction: f64| -> Vec<&String> {
             let splitter = Splitter::new(fraction).unwrap();
-            texts.iter().filter(|text| splitter.split(&text_hash(text)) == Split::Validation).collect()
+            texts
+                .iter()
+                .filter(|text| splitter.split(&TextHash::of(text, true)).unwrap() == Split::Validation)
+                .collect()
         };
         let (few, more) = (chosen(0.1), chosen(0.3));
         assert!((1_850..2_150).contains(&few.len()) && (5_800..6_200).contains(&more.len()));

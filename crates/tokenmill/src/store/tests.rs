@@ -2,8 +2,8 @@
 
 use super::verify::verify_with;
 use super::{
-    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, Recipe, Report, Split, Store, Summary, TOKENIZER, Writer,
-    WriterOptions, sealed, text_hash,
+    BLOCK_BYTES, Dtype, MANIFEST, Manifest, Origin, PLAN, Recipe, Report, Split, Store, Summary, TOKENIZER, TextHash,
+    Writer, WriterOptions, sealed,
 };
 use crate::documents::{InputRecord, PositionUnit};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub(super) fn options(vocab_size: u64, shard_tokens: u64) -> WriterOptions {
 }
 
 fn origin(input: u32, position: u64) -> Origin {
-    Origin { input, position, text: text_hash(""), text_bytes: 0, special_text: 0 }
+    Origin { input, position, text: TextHash::of("", true), text_bytes: 0, special_text: 0 }
 }
 
 pub(super) fn inputs(count: usize) -> Vec<InputRecord> {
@@ -39,12 +39,13 @@ pub(super) fn inputs(count: usize) -> Vec<InputRecord> {
     (0..count).map(input).collect()
 }
 
-pub(super) fn save_tokenizer(path: &Path) -> Result<()> {
-    fs::write(path, "{}").map_err(Error::io(path))
+#[expect(clippy::unnecessary_wraps, reason = "what makes a tokenizer's bytes may fail")]
+pub(super) fn tokenizer_json() -> Result<Vec<u8>> {
+    Ok(b"{}".to_vec())
 }
 
 fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Manifest> {
-    let mut writer = Writer::create(out, options, save_tokenizer)?;
+    let mut writer = Writer::create(out, options, tokenizer_json)?;
     for (position, ids) in (0..).zip(documents) {
         writer.append(Split::Train, ids, &origin(u32::try_from(position % 2).unwrap(), position * 100))?;
     }
@@ -164,7 +165,7 @@ fn ids_of_either_width_in_memory_make_the_same_store() {
     for vocab_size in [65_536, 65_537] {
         let hash = |name: &str, append: &dyn Fn(&mut Writer)| {
             let name = format!("{name}-{vocab_size}.tm");
-            let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), save_tokenizer).unwrap();
+            let mut writer = Writer::create(&folder.path().join(name), options(vocab_size, 4), tokenizer_json).unwrap();
             append(&mut writer);
             writer.finish(inputs(1), Summary::default()).unwrap().train.content_hash
         };
@@ -190,8 +191,8 @@ fn an_id_outside_the_vocabulary_is_refused_and_nothing_is_left_behind() {
 fn a_failing_tokenizer_or_an_unknown_input_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.tm");
-    assert!(Writer::create(&out, options(5, 1), |_| Err(Error::value("no"))).is_err());
-    let mut writer = Writer::create(&out, options(5, 9), save_tokenizer).unwrap();
+    assert!(Writer::create(&out, options(5, 1), || Err(Error::value("no"))).is_err());
+    let mut writer = Writer::create(&out, options(5, 9), tokenizer_json).unwrap();
     writer.append(Split::Train, &[1u32], &origin(2, 0)).unwrap();
     assert!(writer.finish(inputs(2), Summary::default()).unwrap_err().to_string().contains("input 2"));
     assert!(names(folder.path()).is_empty());
@@ -205,14 +206,14 @@ fn whatever_is_at_the_name_already_is_left_alone() {
     let error = write(&out, options(5, 1), &[&[1]]).unwrap_err().to_string();
     assert!(error.contains("already exists; remove it or choose another name"), "{error}");
     fs::remove_dir(&out).unwrap();
-    let mut writer = Writer::create(&out, options(5, 1), save_tokenizer).unwrap();
+    let mut writer = Writer::create(&out, options(5, 1), tokenizer_json).unwrap();
     writer.append(Split::Train, &[1u32], &origin(0, 0)).unwrap();
     fs::create_dir(&out).unwrap();
     assert!(writer.finish(inputs(1), Summary::default()).is_err());
     assert_eq!(names(folder.path()), ["s.tm", "s.tm.partial"]);
     assert!(names(&out).is_empty());
     fs::remove_dir(&out).unwrap();
-    let writer = Writer::create(&out, WriterOptions { resume: true, ..options(5, 1) }, save_tokenizer).unwrap();
+    let writer = Writer::create(&out, WriterOptions { resume: true, ..options(5, 1) }, tokenizer_json).unwrap();
     assert_eq!(writer.kept(), [1, 0]);
 }
 

@@ -1,33 +1,35 @@
 //! What a task keeps of the text of each document, so that `seal` need not read the inputs: a file `.texts` beside each shard.
 //!
 //! ```text
-//! SHA-256 of the text (32 bytes)   its size in UTF-8 (u64)   how often it spells a special token (u64)
+//! SHA-256 of the text (32 bytes)   its XXH3 (u128)   its size in UTF-8 (u64)   how often it spells a special token (u64)
 //! ```
 //!
-//! The hash is what the shard's `source` is made of, and tells documents that another task has, too. The numbers are what such a
+//! SHA-256 tells documents that another task has, too; XXH3 is what the shard's `source` is made of. The numbers are what such a
 //! document takes with it from the summary.
 
 use super::sealed::{from_hex, sha256};
 use super::shard::{Origin, ShardEntry, ShardRecord, record_name, texts_name};
 use super::tasks::damaged;
+use super::text_hash::TextHash;
 use super::{BLOCK_BYTES, Hash};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Bytes of a document's entry. Not a divisor of the block's, so that entries span blocks.
-const ENTRY: usize = 48;
+/// Bytes of a document's entry. It divides the block's.
+const ENTRY: usize = 64;
 
 /// A document's entry, in words that divide a block.
-pub(super) fn entry_of(origin: &Origin) -> [[u8; 8]; ENTRY / 8] {
+pub(super) fn entry_of(origin: &Origin) -> Result<[[u8; 8]; ENTRY / 8]> {
     let mut entry = [0; ENTRY];
-    entry[..32].copy_from_slice(&origin.text);
-    entry[32..40].copy_from_slice(&origin.text_bytes.to_le_bytes());
-    entry[40..].copy_from_slice(&origin.special_text.to_le_bytes());
+    entry[..32].copy_from_slice(origin.text.sha256()?);
+    entry[32..48].copy_from_slice(&origin.text.quick.to_le_bytes());
+    entry[48..56].copy_from_slice(&origin.text_bytes.to_le_bytes());
+    entry[56..].copy_from_slice(&origin.special_text.to_le_bytes());
     let mut words = [[0; 8]; ENTRY / 8];
     words.as_flattened_mut().copy_from_slice(&entry);
-    words
+    Ok(words)
 }
 
 /// The entries of a shard in order, each proved by its block's hash.
@@ -60,9 +62,11 @@ impl Texts<'_> {
         loop {
             if let Some((entry, _)) = self.bytes.get(self.at..).and_then(|bytes| bytes.split_first_chunk::<ENTRY>()) {
                 self.at += ENTRY;
-                let (text, numbers) = entry.split_at(32);
+                let ((sha256, rest), quick) = (entry.split_at(32), &entry[32..48]);
+                let (_, numbers) = rest.split_at(16);
                 let number = |at: usize| numbers[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                let text = Hash::try_from(text).unwrap_or_default();
+                let quick = quick.first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+                let text = TextHash { quick, sha256: Hash::try_from(sha256).ok() };
                 return Ok(Origin { input, position, text, text_bytes: number(0), special_text: number(8) });
             }
             self.read_block()?;
@@ -86,21 +90,21 @@ impl Texts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{inputs, options, save_tokenizer};
-    use crate::store::{Split, Summary, TaskPlan, Writer, WriterOptions, text_hash};
+    use crate::store::tests::{inputs, options, tokenizer_json};
+    use crate::store::{Split, Summary, TaskPlan, Writer, WriterOptions};
 
-    /// 100,000 entries are 4.6 MiB.
+    /// 100,000 entries are 6.1 MiB.
     #[test]
-    fn entries_that_span_blocks_come_back_and_a_changed_byte_is_named() {
+    fn entries_in_several_blocks_come_back_and_a_changed_byte_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("part");
         let task = TaskPlan { number: 1, of: 1, inputs: Vec::new() };
         let options = WriterOptions { task: Some(task), ..options(100, 5) };
-        let mut writer = Writer::create(&out, options, save_tokenizer).unwrap();
+        let mut writer = Writer::create(&out, options, tokenizer_json).unwrap();
         let origin = |position: u64| Origin {
             input: 0,
             position,
-            text: text_hash(&position.to_string()),
+            text: TextHash::of(&position.to_string(), true),
             text_bytes: position << 33,
             special_text: position * 3,
         };

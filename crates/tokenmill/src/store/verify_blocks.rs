@@ -2,7 +2,8 @@
 //!
 //! Blocks are read, not mapped: on a failing disk a read is an error that can be reported, a map is SIGBUS.
 
-use super::manifest::{Dtype, Manifest};
+use super::dtype::Dtype;
+use super::manifest::Manifest;
 use super::sealed::{Hash, sha256};
 use super::shard::ShardEntry;
 use super::{BLOCK_BYTES, ShardFile};

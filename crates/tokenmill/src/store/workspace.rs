@@ -13,10 +13,9 @@
 //! So a process may be killed at any point: a shard without a record is thrown away when work goes on, and no reader
 //! looks into a folder of this name.
 
-use super::append;
 use super::disk::Disk;
+use super::dtype::Dtype;
 use super::kept::KeptShard;
-use super::manifest::{Dtype, Manifest};
 use super::plan::Plan;
 use super::sealed;
 use super::shard::{ShardEntry, ShardFile, ShardRecord, origin_at, record_name, shard_name, texts_name};
@@ -75,19 +74,15 @@ impl Workspace {
         &self.path
     }
 
-    /// The hash of tokenizer.json, which `save` writes if no run before has.
-    pub(super) fn tokenizer(&mut self, save: impl FnOnce(&Path) -> Result<()>) -> Result<String> {
-        let path = self.path.join(TOKENIZER);
-        let made = self.path.join("tokenizer.new");
-        let _ = fs::remove_file(&made);
-        save(&made)?;
-        let bytes = fs::read(&made).map_err(Error::io(&made))?;
-        fs::remove_file(&made).map_err(Error::io(&made))?;
+    /// The hash of tokenizer.json, which is written if no run before has.
+    pub(super) fn tokenizer(&mut self, json: &[u8]) -> Result<String> {
         // Where a run before has written another one, its plan says so.
         if fs::symlink_metadata(self.path.join(PLAN)).is_err() {
-            self.disk.write_whole(&path, &bytes)?;
+            // Of a run that was stopped while it wrote it.
+            let _ = fs::remove_file(self.path.join("tokenizer.new"));
+            self.disk.write_whole(&self.path.join(TOKENIZER), json)?;
         }
-        Ok(to_hex(&sealed::sha256(&bytes)))
+        Ok(to_hex(&sealed::sha256(json)))
     }
 
     /// Makes sure that the run before had the same plan; what that was, if there was one, and the shards it finished, by split.
@@ -181,14 +176,13 @@ impl Workspace {
         self.disk.sync_folder(parent(&self.out))
     }
 
-    /// Writes the manifest and brings everything into the store that it adds to, which has the manifest `before`.
-    pub(super) fn add_to(mut self, before: &Manifest, after: &Manifest) -> Result<()> {
+    /// Writes the manifest of the store that this one is added to. From here on the next append goes on.
+    pub(super) fn decide_to_add(&mut self, manifest: &[u8]) -> Result<()> {
         // Before files go from the folder into the store, nothing takes away what tells why.
         self.disk.sync_folder(parent(&self.out))?;
-        self.decide(&sealed::seal(after)?)?;
-        // The next append goes on from here.
+        self.decide(manifest)?;
         self.entered = false;
-        append::complete(&self.disk, &self.path, &self.out, before, after)
+        Ok(())
     }
 
     fn decide(&self, manifest: &[u8]) -> Result<()> {
@@ -232,7 +226,7 @@ fn is_ours(name: &str) -> bool {
     let is_shard = ["shard-", "validation-"]
         .iter()
         .any(|prefix| stem.strip_prefix(prefix).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())));
-    is_shard || ["tokenizer", "prepare", "manifest"].contains(&stem) || name.starts_with(".tokenizer.new.")
+    is_shard || ["tokenizer", "prepare", "manifest"].contains(&stem)
 }
 
 /// `symlink_metadata`, so that a dangling link counts as something there.

@@ -5,8 +5,9 @@
 use super::append::{self, Base};
 use super::block_file::BlockFile;
 use super::disk::Disk;
+use super::dtype::Dtype;
 use super::kept::{Kept, KeptShard};
-use super::manifest::{CREATED_BY, Dtype, Manifest, Validation};
+use super::manifest::{CREATED_BY, Manifest, Validation};
 use super::plan::{Plan, TaskPlan};
 use super::sealed;
 use super::shard::{Origin, ShardRecord, SourceHash, Table, record_name, shard_name, texts_name};
@@ -103,21 +104,21 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a store that will be at `out`, or shards for the one that is there. `save_tokenizer` writes the tokenizer to the
-    /// path it is given.
+    /// Begins a store that will be at `out`, or shards for the one that is there. `tokenizer_json` makes the bytes
+    /// of tokenizer.json.
     pub fn create(
         out: &Path,
         options: WriterOptions,
-        save_tokenizer: impl FnOnce(&Path) -> Result<()>,
+        tokenizer_json: impl FnOnce() -> Result<Vec<u8>>,
     ) -> Result<Writer> {
-        Writer::on_disk(Disk::default(), out, options, save_tokenizer)
+        Writer::on_disk(Disk::default(), out, options, tokenizer_json)
     }
 
     pub(super) fn on_disk(
         disk: Disk,
         out: &Path,
         options: WriterOptions,
-        save_tokenizer: impl FnOnce(&Path) -> Result<()>,
+        tokenizer_json: impl FnOnce() -> Result<Vec<u8>>,
     ) -> Result<Writer> {
         let vocab_size = options.vocab_size;
         let Recipe { bos, eos, shard_tokens, val_fraction, .. } = options.recipe;
@@ -143,7 +144,7 @@ impl Writer {
             manifest.validation = Some(Validation { fraction: val_fraction, table: Table::default() });
         }
         let mut workspace = Workspace::open(out, options.resume, disk)?;
-        manifest.tokenizer_sha256 = workspace.tokenizer(save_tokenizer)?;
+        manifest.tokenizer_sha256 = workspace.tokenizer(&tokenizer_json()?)?;
         let plan = Plan::new(&options, manifest.tokenizer_sha256.clone());
         Writer::enter(workspace, plan, manifest, None)
     }
@@ -257,7 +258,10 @@ impl Writer {
         let path = self.workspace.path().join(MANIFEST);
         self.manifest.check().map_err(|reason| Error::store(&path, reason))?;
         match &self.base {
-            Some(base) => self.workspace.add_to(&base.manifest, &self.manifest)?,
+            Some(base) => {
+                self.workspace.decide_to_add(&sealed::seal(&self.manifest)?)?;
+                base.complete(&self.workspace, &self.manifest)?;
+            }
             None => self.workspace.publish(&sealed::seal(&self.manifest)?)?,
         }
         Ok(self.manifest)
@@ -396,7 +400,7 @@ impl OpenShard {
         self.ended = self.num_tokens;
         self.source.update(origin);
         if let Some(texts) = &mut self.texts {
-            texts.extend(&entry_of(origin), |word| word)?;
+            texts.extend(&entry_of(origin)?, |word| word)?;
         }
         self.docs.extend(&[self.num_tokens], u64::to_le_bytes)?;
         self.origin.extend(&[u64::from(origin.input), origin.position], u64::to_le_bytes)
