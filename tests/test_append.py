@@ -150,7 +150,51 @@ def test_a_store_opens_as_it_was_by_its_content_hash(
 
 
 def inspected(*args: object) -> Result:
-    return CliRunner().invoke(main, ["inspect", *map(str, args)])
+    return run("inspect", *args)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, args)])
+
+
+def test_a_store_is_verified_as_it_was_by_its_content_hash(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: tuple[list[str], list[str]]
+):
+    old, new = corpus
+    out = tmp_path / "s.tm"
+    before = prepare(old, tokenizer=tokenizer, out=out, **OPTIONS)
+    assert before.validation is not None
+    hashes = before.content_hash, before.validation.content_hash
+    counts = before.verify()
+    after = prepare(new, tokenizer=tokenizer, out=out, append=True, **OPTIONS)
+
+    def flip(shard: int) -> None:
+        path = out / f"shard-{shard:05}.tokens"
+        path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+
+    last = len(after.manifest["shards"]) - 1
+    flip(last)
+    (out / "notes").write_text("not of the store")
+    for content_hash in hashes:
+        report = verify(out, content_hash=content_hash)
+        assert report.ok and report == counts
+        assert run("verify", out, "--content-hash", content_hash).exit_code == 0
+    for content_hash in (None, after.content_hash):
+        found = {problem.file for problem in verify(out, content_hash=content_hash).problems}
+        assert found == {f"shard-{last:05}.tokens"} | ({"notes"} if content_hash is None else set())
+    flip(0)
+    for content_hash in hashes:
+        assert [problem.file for problem in verify(out, content_hash=content_hash).problems] == [
+            "shard-00000.tokens"
+        ]
+    assert run("verify", out, "--content-hash", hashes[0]).exit_code == 1
+
+    with pytest.raises(StoreError, match=f"than the one with the content hash {'0' * 64}, whatever"):
+        verify(out, content_hash="0" * 64)
+    with pytest.raises(ValueError, match="it has 64 digits from 0 to f"):
+        verify(out, content_hash="abc")
+    never = run("verify", out, "--content-hash", "0" * 64)
+    assert never.exit_code == 1 and "is another store than the one with" in never.stderr
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_threads(

@@ -113,13 +113,23 @@ class Report:
         return f"remake the damaged shards from their inputs: tokenmill repair {shlex.quote(str(self.path))}"
 
 
-def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> Report:
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    content_hash: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
     """Check every byte of the store at ``path``, which may be too damaged to open.
 
     ``progress(stage, unit, done, total)`` is called some ten times a second. Damage is reported, never
-    raised. OSError: there is no folder at ``path``.
+    raised. ``content_hash``: only what makes up the store that had it (one of its splits) before documents
+    were appended is checked; see `TokenStore.open`.
+
+    OSError: there is no folder at ``path``. StoreError: the store never had the content hash.
     """
-    tokens, documents, files, size, problems = _core.verify_store(Path(path), progress)
+    tokens, documents, files, size, problems = _core.verify_store(
+        Path(path), _checked_hash(content_hash), progress
+    )
     return Report(
         path=Path(path),
         num_tokens=tokens,
@@ -128,6 +138,12 @@ def verify(path: str | os.PathLike[str], *, progress: ProgressCallback | None = 
         num_bytes=size,
         problems=tuple(map(Problem.of, problems)),
     )
+
+
+def _checked_hash(content_hash: str | None) -> str | None:
+    if content_hash is not None and not re.fullmatch("[0-9a-f]{64}", content_hash):
+        raise ValueError(f"content_hash is {content_hash!r}; it has 64 digits from 0 to f")
+    return content_hash
 
 
 class TokenStore:
@@ -177,8 +193,7 @@ class TokenStore:
         """
         if split not in ("train", "validation"):
             raise ValueError(f"split is {split!r}; it is 'train' or 'validation'")
-        if content_hash is not None and not re.fullmatch("[0-9a-f]{64}", content_hash):
-            raise ValueError(f"content_hash is {content_hash!r}; it has 64 digits from 0 to f")
+        content_hash = _checked_hash(content_hash)
         was = None if content_hash is None else (content_hash, None)
         return cls(_core.Store.open(Path(path), split == "validation", was))
 

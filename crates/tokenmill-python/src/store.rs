@@ -128,7 +128,7 @@ impl Store {
     /// Checks every byte of the store.
     #[pyo3(signature = (progress=None))]
     fn verify(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> Result<Report, CoreError> {
-        verify_store(py, self.path(), progress)
+        verify_store(py, self.path(), None, progress)
     }
 }
 
@@ -137,11 +137,16 @@ fn array<T: numpy::Element>(py: Python<'_>, ids: Vec<T>) -> Bound<'_, PyAny> {
     array.into_any()
 }
 
-/// Checks every byte of the store at a path, which need not be one that opens.
+/// Checks every byte of the store at a path, which need not be one that opens; `was`: of what had this content hash.
 #[pyfunction]
-#[pyo3(signature = (path, progress=None))]
-fn verify_store(py: Python<'_>, path: PathBuf, progress: Option<Py<PyAny>>) -> Result<Report, CoreError> {
-    Ok(report_of(py.detach(|| store::verify(&path, &PyMonitor::new(progress)))?))
+#[pyo3(signature = (path, was=None, progress=None))]
+fn verify_store(
+    py: Python<'_>,
+    path: PathBuf,
+    was: Option<String>,
+    progress: Option<Py<PyAny>>,
+) -> Result<Report, CoreError> {
+    Ok(report_of(py.detach(|| store::verify(&path, was.as_deref(), &PyMonitor::new(progress)))?))
 }
 
 fn report_of(report: store::Report) -> Report {

@@ -12,9 +12,14 @@ from tokenmill.cli._progress import progress
 
 @click.command("verify")
 @click.argument("path")
+@click.option(
+    "--content-hash",
+    metavar="HASH",
+    help="Check what of the store had this content hash, before documents were appended to it.",
+)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, path: str, as_json: bool) -> None:
+def command(ctx: click.Context, /, path: str, content_hash: str | None, as_json: bool) -> None:
     """Check every hash, count and id of the token store at PATH. Exit code 1 if anything is wrong.
 
     \b
@@ -24,7 +29,7 @@ def command(ctx: click.Context, /, path: str, as_json: bool) -> None:
 
     ctx.ensure_object(Note).kept = f"{path} was not checked to its end"
     with progress(as_json=as_json) as report:
-        found = verify(path, progress=report)
+        found = verify(path, content_hash=content_hash, progress=report)
     if as_json:
         print_json({**asdict(found), "path": path, "ok": found.ok, "remedy": found.remedy})
     elif found.ok:

@@ -46,7 +46,7 @@ pub(super) fn undisturbed(old: &Run, new: &Run) -> (Files, Files, Vec<String>) {
 }
 
 pub(super) fn check(out: &Path) -> Report {
-    verify_with(out, &(), &|_| Ok("{}".into())).unwrap()
+    verify_with(out, None, &(), &|_| Ok("{}".into())).unwrap()
 }
 
 /// Ids and origin of each document.

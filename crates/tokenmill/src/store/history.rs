@@ -4,7 +4,9 @@ use super::manifest::Manifest;
 use super::shard::{ShardEntry, Table};
 use super::split::Split;
 use super::{Summary, sealed::from_hex};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// What a manifest said before an append, as far as its beginning does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,9 +83,25 @@ impl EarlierTable {
 }
 
 impl Manifest {
+    /// The manifest of the store at `path` when one of the splits had this content hash: see [`Manifest::go_back_to`].
+    pub(super) fn go_back(
+        self,
+        path: &Path,
+        splits: &[Split],
+        content_hash: &str,
+        inputs: Option<usize>,
+    ) -> Result<Manifest> {
+        let found = splits.iter().find_map(|split| self.clone().go_back_to(*split, content_hash, inputs));
+        found.ok_or_else(|| {
+            let what = "is another store than the one with the content hash";
+            let remedy = "`inspect` lists those that it has had";
+            Error::store(path, format!("{what} {content_hash}, whatever was appended to that; {remedy}"))
+        })
+    }
+
     /// The manifest when a split had this content hash, and so many inputs if that is known; the last such, as an append may have
     /// added nothing to a split. `None`: it never had.
-    pub(super) fn go_back_to(self, split: Split, content_hash: &str, inputs: Option<usize>) -> Option<Manifest> {
+    fn go_back_to(self, split: Split, content_hash: &str, inputs: Option<usize>) -> Option<Manifest> {
         let is_it =
             |found: Option<&str>, had: usize| found == Some(content_hash) && inputs.is_none_or(|inputs| inputs == had);
         if is_it(self.table(split).map(|table| table.content_hash.as_str()), self.inputs.len()) {

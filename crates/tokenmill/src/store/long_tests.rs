@@ -283,5 +283,5 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bytes() {
         assert!(read("whole") == read("parts"), "{name}");
     }
     assert_eq!(names(&folder.path().join("whole")), names(&folder.path().join("parts")));
-    assert_eq!(verify(&folder.path().join("parts"), &()).unwrap().problems, []);
+    assert_eq!(verify(&folder.path().join("parts"), None, &()).unwrap().problems, []);
 }

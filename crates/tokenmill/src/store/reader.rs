@@ -57,14 +57,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`]: it never was so.
     pub fn open_as_it_was(path: &Path, split: Split, content_hash: &str, inputs: Option<usize>) -> Result<Store> {
-        match Manifest::load(path)?.go_back_to(split, content_hash, inputs) {
-            Some(manifest) => Store::of_manifest(path, split, manifest),
-            None => {
-                let what = "is another store than the one with the content hash";
-                let remedy = "`inspect` lists those that it has had";
-                Err(Error::store(path, format!("{what} {content_hash}, whatever was appended to that; {remedy}")))
-            }
-        }
+        let manifest = Manifest::load(path)?.go_back(path, &[split], content_hash, inputs)?;
+        Store::of_manifest(path, split, manifest)
     }
 
     fn of_manifest(path: &Path, split: Split, manifest: Manifest) -> Result<Store> {

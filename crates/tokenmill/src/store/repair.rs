@@ -63,7 +63,7 @@ impl Repair {
 
     pub(super) fn examine_with(path: &Path, monitor: &dyn Monitor, fingerprint: Fingerprint<'_>) -> Result<Repair> {
         let lock = lock(path)?;
-        let report = verify_with(path, monitor, fingerprint)?;
+        let report = verify_with(path, None, monitor, fingerprint)?;
         let lost = report.problems.iter().find(|problem| [MANIFEST, TOKENIZER, PLAN].contains(&problem.file.as_str()));
         if let Some(Problem { file, reason, .. }) = lost {
             let remedy = "shards are remade by what it says: restore it from a copy, or prepare the store again";

@@ -89,7 +89,7 @@ fn a_part_is_a_store_of_its_inputs() {
     tasks(&run, &out, 3);
     for number in 1..=3 {
         let path = Task::new(number, 3).unwrap().path(&out).unwrap();
-        let report = verify_with(&path, &(), &|_| Ok("{}".into())).unwrap();
+        let report = verify_with(&path, None, &(), &|_| Ok("{}".into())).unwrap();
         assert!(report.is_ok(), "{report:?}");
     }
 }

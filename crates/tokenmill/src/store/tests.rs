@@ -53,7 +53,7 @@ fn write(out: &Path, options: WriterOptions, documents: &[&[u32]]) -> Result<Man
 }
 
 pub(super) fn check(path: &Path) -> Report {
-    verify_with(path, &(), &|_| Ok(FINGERPRINT.into())).unwrap()
+    verify_with(path, None, &(), &|_| Ok(FINGERPRINT.into())).unwrap()
 }
 
 pub(super) fn read_all(store: &Store) -> Vec<u32> {
@@ -352,7 +352,7 @@ fn without_a_record_the_numbers_themselves_are_checked() {
 fn another_tokenizer_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let out = sample(&folder);
-    let report = verify_with(&out, &(), &|_| Ok("another".into())).unwrap();
+    let report = verify_with(&out, None, &(), &|_| Ok("another".into())).unwrap();
     assert_eq!(report.problems.len(), 1);
     assert!(report.problems[0].reason.contains("is another tokenizer"), "{report:?}");
 }

@@ -5,6 +5,7 @@ use super::manifest::{CHANGED, Manifest};
 use super::plan::Plan;
 use super::sealed::{self, Hash, from_hex, sha256};
 use super::shard::{ShardEntry, ShardRecord, Table, record_name, texts_name};
+use super::split::Split;
 use super::verify_blocks::{BlockTask, FileTask};
 use super::{MANIFEST, PLAN, ShardFile, TOKENIZER};
 use crate::error::{Error, Result};
@@ -59,21 +60,31 @@ impl Problem {
     }
 }
 
-/// Verifies the store at `path`. An `Err` is Ctrl-C or a path that is no folder; damage is in the report.
-pub fn verify(path: &Path, monitor: &dyn Monitor) -> Result<Report> {
-    verify_with(path, monitor, &|path| Ok(tokenizer_json::load(path)?.fingerprint().to_string()))
+/// Verifies the store at `path`; with `was`, what of it makes up the store that had this content hash, in any split, before documents
+/// were appended. An `Err` is Ctrl-C, a path that is no folder, or a content hash that the store never had; damage is in the report.
+pub fn verify(path: &Path, was: Option<&str>, monitor: &dyn Monitor) -> Result<Report> {
+    verify_with(path, was, monitor, &|path| Ok(tokenizer_json::load(path)?.fingerprint().to_string()))
 }
 
 /// How a tokenizer's file is read for its fingerprint.
 pub(super) type Fingerprint<'a> = &'a dyn Fn(&Path) -> Result<String>;
 
 /// [`verify`], with the reading of the tokenizer left to the caller.
-pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Fingerprint<'_>) -> Result<Report> {
+pub(super) fn verify_with(
+    path: &Path,
+    was: Option<&str>,
+    monitor: &dyn Monitor,
+    fingerprint: Fingerprint<'_>,
+) -> Result<Report> {
     let names = list(path)?;
     let mut report = Report { files: names.len() as u64, ..Report::default() };
     match read_manifest(path) {
         Err(reason) => report.problems.push(Problem::of_file(MANIFEST, reason)),
         Ok((manifest, complaint)) => {
+            let manifest = match was {
+                Some(hash) => manifest.go_back(path, &Split::ALL, hash, None)?,
+                None => manifest,
+            };
             report.problems.extend(complaint.map(|reason| Problem::of_file(MANIFEST, reason)));
             for (_, table) in manifest.tables() {
                 report.tokens = report.tokens.saturating_add(table.num_tokens);
@@ -84,8 +95,15 @@ pub(super) fn verify_with(path: &Path, monitor: &dyn Monitor, fingerprint: Finge
             let is_part = plan.as_ref().is_ok_and(|plan| plan.task.is_some());
             report.problems.extend(plan.err().map(|error| Problem::of_file(PLAN, reason_of(&error))));
             check_shards(path, &manifest, monitor, &mut report)?;
-            let coming = append::pending(path, &manifest);
-            report.problems.extend(unexpected(&names, coming.as_ref().unwrap_or(&manifest), is_part));
+            match was {
+                // What else is there came later.
+                Some(_) => report.files = files_of(&manifest, is_part).len() as u64,
+                None => {
+                    let coming = append::pending(path, &manifest);
+                    let expected = files_of(coming.as_ref().unwrap_or(&manifest), is_part);
+                    report.problems.extend(unexpected(&names, &expected));
+                }
+            }
         }
     }
     Ok(report)
@@ -245,13 +263,18 @@ fn check_file(file: &FileTask<'_>, monitor: &dyn Monitor, total: u64, report: &m
     Ok(())
 }
 
-fn unexpected(names: &BTreeSet<String>, manifest: &Manifest, is_part: bool) -> Vec<Problem> {
+/// Names of all files of a store.
+fn files_of(manifest: &Manifest, is_part: bool) -> BTreeSet<String> {
     let mut expected = BTreeSet::from([MANIFEST, PLAN, TOKENIZER].map(String::from));
     for shard in manifest.tables().flat_map(|(_, table)| &table.shards) {
         expected.insert(record_name(&shard.name));
         expected.extend(is_part.then(|| texts_name(&shard.name)));
         expected.extend(ShardFile::ALL.map(|kind| kind.name(&shard.name)));
     }
-    let extra = names.difference(&expected);
+    expected
+}
+
+fn unexpected(names: &BTreeSet<String>, expected: &BTreeSet<String>) -> Vec<Problem> {
+    let extra = names.difference(expected);
     extra.map(|name| Problem::of_file(name, "does not belong to the store; remove it")).collect()
 }
