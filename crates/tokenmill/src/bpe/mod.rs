@@ -5,6 +5,7 @@
 //! ```
 
 mod batch;
+mod blocks;
 mod bridge;
 mod cache;
 mod encode;

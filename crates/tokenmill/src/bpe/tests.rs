@@ -1,6 +1,6 @@
 use super::in_turn::tests_support::in_turn;
-use super::merge::SCAN_LIMIT;
-use super::merge::tests_support::{heap, scan};
+use super::merge::tests_support::{heap, in_blocks, scan};
+use super::merge::{BLOCKS_LIMIT, SCAN_LIMIT};
 use super::*;
 use proptest::prelude::*;
 
@@ -42,10 +42,16 @@ fn all_give(table: &PairTable, vocab: &Vocab, tokens: &[u32], expected: &[u32]) 
     if table.perfect().is_some() && piece.len() < 16 {
         prop_assert_eq!(scan::<16>(table, &byte_ids, &piece), expected);
     }
+    if table.perfect().is_some() && piece.len() < 32 {
+        prop_assert_eq!(scan::<32>(table, &byte_ids, &piece), expected);
+    }
     if table.perfect().is_some() && piece.len() <= SCAN_LIMIT {
         prop_assert_eq!(scan::<{ SCAN_LIMIT + 1 }>(table, &byte_ids, &piece), expected);
     }
     prop_assert_eq!(heap(table, &byte_ids, &piece), expected);
+    for merged in in_blocks(table, &byte_ids, &piece) {
+        prop_assert_eq!(merged, expected);
+    }
     let (mut merged, mut buffers) = (Vec::new(), merge::MergeBuffers::default());
     merge::merge(&piece, &byte_ids, table, &mut merged, &mut buffers).unwrap();
     prop_assert_eq!(merged, expected);
@@ -72,6 +78,43 @@ proptest! {
         };
         let expected = by_definition(&vocab, rank, &tokens);
         all_give(&table, &vocab, &tokens, &expected)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
+    /// Of more blocks than one register compares at once, filled to the last place or not.
+    #[test]
+    fn blocks_and_a_heap_merge_long_pieces_alike(
+        (vocab, merges) in model_parts(),
+        letters in prop::collection::vec(b'a'..b'd', 200..1100),
+        full: bool,
+    ) {
+        let byte_ids = ByteIds::of(&vocab);
+        let table = PairTable::from_list(&vocab, &merges, &byte_ids).unwrap();
+        let piece = &letters[..if full { letters.len() / 256 * 256 } else { letters.len() }];
+        for merged in in_blocks(&table, &byte_ids, piece) {
+            prop_assert_eq!(merged, heap(&table, &byte_ids, piece));
+        }
+    }
+}
+
+/// Around the lengths at which another way begins.
+#[test]
+fn pieces_of_each_length_around_a_change_of_ways_become_what_a_heap_makes_of_them() {
+    let tokens = [&b"a"[..], b"b", b"ab", b"ba", b"abab", b"bb", b"aab"];
+    let vocab = Vocab::new((0..).zip(tokens.map(<[u8]>::to_vec)).collect()).unwrap();
+    let byte_ids = ByteIds::of(&vocab);
+    let table = PairTable::from_ranks(&vocab, &byte_ids).unwrap();
+    let letters: Vec<u8> = (0..=BLOCKS_LIMIT as u32).map(|n| b'a' + u8::from(n * n % 7 + n % 5 > 4)).collect();
+    let mut buffers = merge::MergeBuffers::default();
+    for change in [0, 16, 32, SCAN_LIMIT + 1, BLOCKS_LIMIT] {
+        for length in change.saturating_sub(2)..letters.len().min(change + 2) {
+            let mut merged = Vec::new();
+            merge::merge(&letters[..length], &byte_ids, &table, &mut merged, &mut buffers).unwrap();
+            assert_eq!(merged, heap(&table, &byte_ids, &letters[..length]), "{length} bytes");
+        }
     }
 }
 
