@@ -10,6 +10,7 @@ use super::batch::Batch;
 use super::bridge::Cuts;
 use super::cache::PieceCache;
 use super::key::{self, Kind, MEDIUM};
+use super::longer::Longer;
 use super::merge::{MergeBuffers, merge};
 use super::output::Output;
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ pub(super) struct Scratch {
     part: Vec<u32>,
     parts: Vec<Part>,
     buffers: MergeBuffers,
+    longer: Longer,
     /// 65 kB that need not be cleared for every short text; away while a text is encoded.
     batch: Option<Box<Batch>>,
 }
@@ -39,6 +41,7 @@ impl Scratch {
             part: Vec::new(),
             parts: Vec::new(),
             buffers: MergeBuffers::default(),
+            longer: Longer::default(),
             batch: None,
         }
     }
@@ -86,6 +89,7 @@ impl BpeModel {
         let mut pushed = 0;
         if !batch.found.holes().is_empty() {
             self.encode_missing(text, batch, &mut scratch.cache);
+            self.merge_longer(text, batch, &mut scratch.longer, &mut scratch.cache);
             for (hole, became) in batch.found.holes().iter().zip(&batch.became) {
                 ids.push_all(&batch.found.ids()[pushed..hole.ids_before()]);
                 pushed = hole.ids_before();

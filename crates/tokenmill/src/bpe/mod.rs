@@ -13,6 +13,7 @@ mod growing;
 mod in_turn;
 mod key;
 mod last_merge;
+mod longer;
 mod merge;
 mod misses;
 mod output;

@@ -100,6 +100,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Short, merged in turn, and too long for that; some twice, some a token; again when they are known.
+    #[test]
+    fn longer_pieces_of_a_batch_become_what_a_heap_makes_of_them(
+        (vocab, merges) in model_parts(),
+        pieces in prop::collection::vec((prop::collection::vec(b'b'..b'd', 0..70), 1..3_usize), 1..60),
+        ranks: bool,
+    ) {
+        let byte_ids = ByteIds::of(&vocab);
+        let table = match ranks {
+            true => PairTable::from_ranks(&vocab, &byte_ids).unwrap(),
+            false => PairTable::from_list(&vocab, &merges, &byte_ids).unwrap(),
+        };
+        let (mut text, mut expected) = (Vec::new(), Vec::new());
+        for (letters, times) in &pieces {
+            let piece = [b"a", &letters[..]].concat();
+            let known = vocab.id(&piece).filter(|_| ranks);
+            let tokens = known.map_or_else(|| heap(&table, &byte_ids, &piece), |id| vec![id]);
+            for _ in 0..*times {
+                text.extend_from_slice(&piece);
+                expected.extend_from_slice(&tokens);
+            }
+        }
+        let merges = if ranks { Merges::Ranks } else { Merges::List(merges) };
+        let model = BpeModel::new(Pattern::parse("a[bc]*").unwrap(), vocab, merges, ranks).unwrap();
+        for _ in 0..2 {
+            let mut ids: Vec<u32> = Vec::new();
+            model.encode(std::str::from_utf8(&text).unwrap(), &mut ids).unwrap();
+            prop_assert_eq!(&ids, &expected);
+        }
+    }
+}
+
 /// Around the lengths at which another way begins.
 #[test]
 fn pieces_of_each_length_around_a_change_of_ways_become_what_a_heap_makes_of_them() {
