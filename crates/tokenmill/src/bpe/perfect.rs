@@ -218,7 +218,7 @@ mod tests {
         let pairs: HashMap<(u32, u32), u32> =
             (0..(PAIRS_AN_ENTRY as u32) << 14).map(|number| ((number >> 8, number << 8 & 0xFF00), number)).collect();
         let table = table(&pairs);
-        assert!(table.slots.len() <= pairs.len() * 2 && table.directory.len() * PAIRS_AN_ENTRY == pairs.len());
+        assert!(table.slots.len() <= pairs.len() * 3 && table.directory.len() * PAIRS_AN_ENTRY == pairs.len());
         for (&(left, right), &expected) in &pairs {
             assert_eq!(rank(&table, left, right), Some(expected));
             assert_eq!(rank(&table, left, right + 1), None);
