@@ -70,7 +70,6 @@ impl Bridges {
 }
 
 /// See [`Bridges::cuts`].
-#[derive(Clone)]
 pub(super) struct Cuts<'a> {
     bridges: &'a Bridges,
     piece: &'a [u8],
@@ -79,28 +78,38 @@ pub(super) struct Cuts<'a> {
     left: u64,
 }
 
-impl Iterator for Cuts<'_> {
-    type Item = usize;
+impl Cuts<'_> {
+    /// Whether the whole piece has been looked through.
+    #[inline(always)]
+    pub(super) fn are_all(&self) -> bool {
+        self.place >= self.piece.len()
+    }
 
+    /// Looks at as many characters as there are places, and gives how many cuts that were. No branch depends on what is
+    /// found: a cut is as likely as none.
     #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.place < self.piece.len() {
+    pub(super) fn fill(&mut self, cuts: &mut [usize]) -> usize {
+        let mut found = 0;
+        for _ in 0..cuts.len() {
+            if self.are_all() {
+                break;
+            }
             let here = self.place;
             let (right, length) = character(&self.piece[here..]);
             let (last, first) = (self.piece[here - 1], self.piece[here]);
             let (left, whole) = (self.left, Side::Character(right).hash(RIGHT));
             (self.place, self.left) = (here + length, Side::Character(right).hash(LEFT));
             // A token may begin or end inside a character of several bytes.
+            let (of_last, of_first) = (Side::Byte(last).hash(LEFT), Side::Byte(first).hash(RIGHT));
+            let (before, behind) = (last >= 0x80, first >= 0x80);
             let bridged = self.bridges.has(left, whole)
-                || last >= 0x80 && self.bridges.has(Side::Byte(last).hash(LEFT), whole)
-                || first >= 0x80 && self.bridges.has(left, Side::Byte(first).hash(RIGHT))
-                || last.min(first) >= 0x80
-                    && self.bridges.has(Side::Byte(last).hash(LEFT), Side::Byte(first).hash(RIGHT));
-            if !bridged {
-                return Some(here);
-            }
+                | before & self.bridges.has(of_last, whole)
+                | behind & self.bridges.has(left, of_first)
+                | before & behind & self.bridges.has(of_last, of_first);
+            cuts[found] = here;
+            found += usize::from(!bridged);
         }
-        None
+        found
     }
 }
 
@@ -169,11 +178,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// By way of windows of any length.
+    fn all_cuts(bridges: &Bridges, text: &str) -> Vec<usize> {
+        let by = |window: usize| {
+            let (mut all, mut cuts, mut some) = (Vec::new(), bridges.cuts(text.as_bytes()), vec![0; window]);
+            while !cuts.are_all() {
+                let found = cuts.fill(&mut some);
+                all.extend_from_slice(&some[..found]);
+            }
+            all
+        };
+        assert_eq!((by(1), by(3)), (by(100), by(100)));
+        by(100)
+    }
+
     /// Every token at every place of the text that it fits: no cut may lie inside it.
     fn check(tokens: &[&[u8]], text: &str) {
         let vocab = Vocab::new((0..).zip(tokens).map(|(id, token)| (id, token.to_vec())).collect()).unwrap();
         let bridges = Bridges::new(&vocab);
-        let cuts: Vec<usize> = bridges.cuts(text.as_bytes()).collect();
+        let cuts = all_cuts(&bridges, text);
         for cut in &cuts {
             assert!(text.is_char_boundary(*cut) && *cut > 0 && *cut < text.len());
         }
@@ -190,7 +213,7 @@ mod tests {
     #[test]
     fn there_are_cuts_and_none_inside_a_token() {
         let vocab = Vocab::new(vec![(0, "漢字".as_bytes().to_vec())]).unwrap();
-        let cuts: Vec<usize> = Bridges::new(&vocab).cuts("字漢字漢".as_bytes()).collect();
+        let cuts = all_cuts(&Bridges::new(&vocab), "字漢字漢");
         assert_eq!(cuts, [3, 9]);
     }
 

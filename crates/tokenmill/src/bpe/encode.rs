@@ -7,7 +7,6 @@
 
 use super::BpeModel;
 use super::batch::Batch;
-use super::bridge::Cuts;
 use super::cache::PieceCache;
 use super::key::{self, Kind, MEDIUM};
 use super::longer::Longer;
@@ -18,6 +17,9 @@ use crate::short_key::SHORT;
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
+
+/// So many characters of a long piece are looked at before its parts are encoded: however long it is, the parts take no memory.
+const PARTS: usize = 64;
 
 /// What one thread needs to encode: its cache and its buffers.
 #[derive(Debug)]
@@ -147,11 +149,9 @@ impl BpeModel {
         }
         tokens.clear();
         if piece.len() >= BRIDGED && !piece.is_ascii() {
-            let cuts = self.bridges().cuts(piece);
-            if cuts.clone().next().is_some() {
-                // No token bridges the cut, so the piece is none. Sentences do not come again, but their parts do.
-                let parts = Parts { cache, found: parts, tokens: part, buffers };
-                self.encode_parts(piece, cuts, parts, tokens)?;
+            let parts = Parts { cache, found: parts, tokens: part, buffers };
+            if self.encode_parts(piece, parts, tokens)? {
+                // No token bridges a cut, so the piece is none. Sentences do not come again, but their parts do.
                 cache.put(piece, Kind::Whole, tokens);
                 ids.push_all(tokens);
                 return Ok(());
@@ -168,35 +168,59 @@ impl BpeModel {
         Ok(())
     }
 
-    /// Appends the tokens of a piece by way of the parts between its cuts.
-    fn encode_parts(&self, piece: &[u8], cuts: Cuts<'_>, parts: Parts<'_>, tokens: &mut Vec<u32>) -> Result<()> {
+    /// Appends the tokens of a piece by way of the parts between its cuts; `false`: it has none.
+    fn encode_parts(&self, piece: &[u8], mut parts: Parts<'_>, tokens: &mut Vec<u32>) -> Result<bool> {
+        let mut cuts = self.bridges().cuts(piece);
+        let mut ends = [0; PARTS + 1];
+        let mut start = 0;
+        while !cuts.are_all() {
+            let mut found = cuts.fill(&mut ends[..PARTS]);
+            if cuts.are_all() && (start, found) != (0, 0) {
+                ends[found] = piece.len();
+                found += 1;
+            }
+            self.encode_some_parts(piece, start, &ends[..found], &mut parts, tokens)?;
+            start = ends[..found].last().copied().unwrap_or(start);
+        }
+        Ok(start > 0)
+    }
+
+    /// The parts that end at `ends`, of which the first begins at `start`.
+    fn encode_some_parts(
+        &self,
+        piece: &[u8],
+        start: usize,
+        ends: &[usize],
+        parts: &mut Parts<'_>,
+        tokens: &mut Vec<u32>,
+    ) -> Result<()> {
         let Parts { cache, found, tokens: part_tokens, buffers } = parts;
         // As with the pieces of a text: ask for all cache lines before the first is needed.
-        let mut start = 0;
-        for end in cuts.chain([piece.len()]) {
-            let key = match end - start {
-                length @ ..=SHORT => key::short(piece, start, length, Kind::Part),
+        let mut begin = start;
+        for &end in ends {
+            let key = match end - begin {
+                length @ ..=SHORT => key::short(piece, begin, length, Kind::Part),
                 _ => key::NONE,
             };
             let place = cache.short().place(key);
             cache.short().prefetch(place);
             found.push(Part { end, key, place });
-            start = end;
+            begin = end;
         }
-        start = 0;
+        begin = start;
         for Part { end, key, place } in found.drain(..) {
-            let part = &piece[start..end];
+            let part = &piece[begin..end];
             let short = cache.short().at(place, key);
             let new = short.is_unknown() && !key::is_none(key);
-            let found = cache.push_short(short, tokens)
+            let known = cache.push_short(short, tokens)
                 || !new && part.len() <= MEDIUM && cache.find_medium(part, Kind::Part, tokens);
-            if !found {
+            if !known {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;
                 cache.put(part, Kind::Part, part_tokens);
                 tokens.extend_from_slice(part_tokens);
             }
-            start = end;
+            begin = end;
         }
         Ok(())
     }
