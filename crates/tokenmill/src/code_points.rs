@@ -11,7 +11,8 @@ const BEYOND: usize = 64;
 /// So many at a time: what lies beyond whole groups is encoded one by one.
 const GROUP: usize = 16;
 
-/// Appends code points as UTF-8; `false`, and nothing appended, if one of them is no character (half of a surrogate pair, or above U+10FFFF).
+/// Appends code points as UTF-8; `false`, and nothing appended, if one of them is no character (half of a surrogate pair, or
+/// above U+10FFFF).
 #[must_use]
 pub fn push_utf8(points: &[u32], text: &mut String) -> bool {
     push_utf8_at(Level::best(), points, text)

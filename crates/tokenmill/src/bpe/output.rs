@@ -58,7 +58,10 @@ impl Output for Vec<u32> {
 /// Allocates where there is not enough, and only then asks the system for large pages.
 fn make_room<T>(ids: &mut Vec<T>, at_least: usize, likely: usize) {
     if ids.capacity() - ids.len() < at_least {
-        ids.reserve_exact(likely.max(at_least));
+        // What is likely is a guess: where there is not as much memory, it may not be needed either.
+        if ids.try_reserve_exact(likely.max(at_least)).is_err() {
+            ids.reserve(at_least);
+        }
         huge_pages::ask(ids.spare_capacity_mut());
     }
 }
@@ -146,6 +149,13 @@ mod tests {
             prop_assert_eq!(narrow.into_iter().map(u32::from).collect::<Vec<_>>(), want.clone());
             prop_assert_eq!(wide, want);
         }
+    }
+
+    #[test]
+    fn a_guess_that_no_memory_holds_does_no_harm() {
+        let mut ids = vec![7_u32];
+        ids.make_room(100, usize::MAX / 8);
+        assert!(ids == [7] && (101..10_000).contains(&ids.capacity()));
     }
 
     #[test]
