@@ -70,7 +70,7 @@ impl<'py> Texts<'py> {
         match self {
             Texts::Strings(strings) => strings.iter().map(|string| string.len()).sum(),
             // Not of the buffers, which may have other rows, too.
-            Texts::Arrow(batches) => Ok(batches.iter().map(|batch| lengths(batch).sum::<usize>()).sum()),
+            Texts::Arrow(batches) => Ok(batches.iter().flat_map(texts_of).map(str::len).sum()),
         }
     }
 
@@ -78,15 +78,14 @@ impl<'py> Texts<'py> {
     pub fn iter(&self) -> Box<dyn Iterator<Item = PyResult<(Cow<'_, str>, usize)>> + '_> {
         match self {
             Texts::Strings(strings) => Box::new(strings.iter().map(|text| Ok((text_of(text)?, text.len()?)))),
-            Texts::Arrow(batches) => Box::new(batches.iter().flat_map(|batch| {
-                let text = rows(batch.as_ref());
-                (0..batch.len()).map(move |row| Ok((Cow::Borrowed(text(row)), text(row).len())))
-            })),
+            Texts::Arrow(batches) => {
+                Box::new(batches.iter().flat_map(texts_of).map(|text| Ok((Cow::Borrowed(text), text.len()))))
+            }
         }
     }
 }
 
-fn lengths(batch: &ArrayRef) -> impl Iterator<Item = usize> + '_ {
+fn texts_of(batch: &ArrayRef) -> impl Iterator<Item = &str> {
     let text = rows(batch.as_ref());
-    (0..batch.len()).map(move |row| text(row).len())
+    (0..batch.len()).map(text)
 }

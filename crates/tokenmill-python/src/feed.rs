@@ -28,16 +28,15 @@ impl<O> Sink<O> for () {
     }
 }
 
-/// Appends the ids of all texts to `ids`.
+/// Appends the ids of all texts, of this [size](Texts::size), to `ids`.
 pub fn encode_texts<O: Output>(
     py: Python<'_>,
     core: &Tokenizer,
     allowed: &AllowedArgument,
-    texts: &Texts<'_>,
+    (texts, size): (&Texts<'_>, usize),
     ids: &mut O,
     sink: &mut dyn Sink<O>,
 ) -> PyResult<()> {
-    let size = texts.size()?;
     let mut taker = Taker::new(ids, sink, size);
     let encoded = core.feed(allowed.get(), size, texts.len() > 1, |feed| {
         for text in texts.iter() {

@@ -135,8 +135,9 @@ impl Tokenizer {
     ) -> PyResult<()> {
         let py = texts.py();
         let texts = Texts::of(texts, column)?;
-        if texts.size()? >= feed::ENOUGH {
-            return feed::encode_texts(py, &self.core, allowed, &texts, ids, sink);
+        let size = texts.size()?;
+        if size >= feed::ENOUGH {
+            return feed::encode_texts(py, &self.core, allowed, (&texts, size), ids, sink);
         }
         let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| Ok(text?.0)).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
