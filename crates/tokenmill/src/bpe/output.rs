@@ -55,14 +55,13 @@ impl Output for Vec<u32> {
     }
 }
 
-/// Allocates where there is not enough, and only then asks the system for large pages.
-fn make_room<T>(ids: &mut Vec<T>, at_least: usize, likely: usize) {
+/// Allocates where there is not enough.
+fn make_room<T: Copy>(ids: &mut Vec<T>, at_least: usize, likely: usize) {
     if ids.capacity() - ids.len() < at_least {
         // What is likely is a guess: where there is not as much memory, it may not be needed either.
-        if ids.try_reserve_exact(likely.max(at_least)).is_err() {
+        if huge_pages::reserve(ids, likely.max(at_least)).is_err() {
             ids.reserve(at_least);
         }
-        huge_pages::ask(ids.spare_capacity_mut());
     }
 }
 

@@ -31,10 +31,10 @@ impl Room {
     /// Sees to it that there is room for `at_least` ids, of the next `bytes`, and where there is not, for those that follow, too.
     pub(super) fn make<O: Output>(&self, ids: &mut O, bytes: usize, at_least: usize) {
         let rest = self.expected.saturating_sub(self.bytes + bytes);
-        // 1 in 16 more than so far, as texts differ; 64 bits hold the product of 4 GB and 4 G ids. An eighth of what is there if
-        // more comes than was expected.
+        // A third more than so far, as texts differ: moving 40 MB takes 10 ms. 64 bits hold the product of 4 GB and 4 G ids. An
+        // eighth of what is there if more comes than was expected.
         let likely = rest.saturating_mul(self.ids) / self.bytes.max(1);
-        ids.make_room(at_least, at_least + (likely + likely / 16).max(ids.count() / 8));
+        ids.make_room(at_least, at_least + (likely + likely / 3).max(ids.count() / 8));
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     fn what_the_first_part_of_a_text_needs_tells_what_the_rest_will() {
         for ids_a_task in [150, 250, 500, 1000] {
             let (moves, more) = moves(200_000, |_| ids_a_task);
-            assert!(moves <= 2 && more < 1.15, "{ids_a_task}: {moves} moves, {more}");
+            assert!(moves <= 2 && more < 1.4, "{ids_a_task}: {moves} moves, {more}");
         }
     }
 
