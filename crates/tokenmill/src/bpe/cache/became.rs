@@ -128,6 +128,16 @@ impl Became {
         })
     }
 
+    #[inline(always)]
+    pub(super) fn bits(self) -> u128 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(super) fn from_bits(bits: u128) -> Became {
+        Became(bits)
+    }
+
     /// Whether it is `UNKNOWN`.
     #[inline(always)]
     pub(in crate::bpe) fn is_unknown(self) -> bool {

@@ -57,6 +57,7 @@ struct Bucket {
 unsafe impl Plain for Bucket {}
 
 impl Bucket {
+    #[cfg(test)]
     const EMPTY: Bucket = Bucket { keys: [0; 2], became: [Became::UNKNOWN; 2] };
 
     fn insert(&mut self, key: u128, became: Became) {
@@ -66,6 +67,17 @@ impl Bucket {
             self.keys[second] = key;
             self.became[second] = became;
         }
+    }
+
+    /// The pieces that stay and those that move, as `insert` would put them. Nobody can guess which they are, so there is no
+    /// branch: two fifths of what it costs to put a new piece into a table that grows.
+    #[inline(always)]
+    fn divide(&self, moves: [bool; 2]) -> [Bucket; 2] {
+        [false, true].map(|half| {
+            let [first, second] = moves.map(|moves| u128::from(moves == half).wrapping_neg());
+            let chosen = |[one, other]: [u128; 2]| [one & first | other & second & !first, other & second & first];
+            Bucket { keys: chosen(self.keys), became: chosen(self.became.map(Became::bits)).map(Became::from_bits) }
+        })
     }
 }
 
@@ -232,10 +244,9 @@ impl PieceCache {
             self.short.double();
             // One bit more of the hash: a piece stays where it is or moves into the new half.
             for place in 0..before {
-                let bucket = std::mem::replace(&mut self.short[place], Bucket::EMPTY);
-                for (key, became) in bucket.keys.into_iter().zip(bucket.became).filter(|(key, _)| *key != 0) {
-                    self.insert_short(key, became);
-                }
+                let bucket = self.short[place];
+                let [stays, moves] = bucket.divide(bucket.keys.map(|key| self.short_place(key) >= before));
+                (self.short[place], self.short[before + place]) = (stays, moves);
             }
         }
         self.insert_short(key, became);
@@ -243,8 +254,13 @@ impl PieceCache {
     }
 
     fn insert_short(&mut self, key: u128, became: Became) {
-        let place = place(self.secrets.hash_short(key), self.short.len());
+        let place = self.short_place(key);
         self.short[place].insert(key, became);
+    }
+
+    #[inline(always)]
+    fn short_place(&self, key: u128) -> usize {
+        place(self.secrets.hash_short(key), self.short.len())
     }
 
     fn put_medium(&mut self, key: &Medium, became: &[u32]) {
@@ -321,6 +337,23 @@ mod tests {
                 let became = cache.put_few(key::short(piece, 0, count, Kind::Whole), ids, count);
                 assert_eq!((became, became.count()), (Became::of(&ids[..count], cache.width).unwrap(), count));
                 assert_eq!(get(&cache, piece, Kind::Whole).as_deref(), Some(&ids[..count]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_divided_as_if_its_pieces_were_put_into_two() {
+        let became = |id| Became::of(&[id], Width::of(VOCAB_SIZE)).unwrap();
+        for pieces in 0..=2 {
+            for moves in [[false, false], [false, true], [true, false], [true, true]] {
+                let (mut bucket, mut want) = (Bucket::EMPTY, [Bucket::EMPTY; 2]);
+                for (number, &moves) in (1..).zip(&moves[..pieces]) {
+                    bucket.insert(u128::from(number), became(number));
+                    want[usize::from(moves)].insert(u128::from(number), became(number));
+                }
+                for (half, want) in bucket.divide(moves).iter().zip(want) {
+                    assert_eq!((half.keys, half.became), (want.keys, want.became), "{pieces} {moves:?}");
+                }
             }
         }
     }
