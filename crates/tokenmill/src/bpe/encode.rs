@@ -11,6 +11,7 @@ use super::cache::PieceCache;
 use super::key::{self, Kind, MEDIUM};
 use super::longer::Longer;
 use super::merge::{MergeBuffers, merge};
+use super::news::Reader;
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::short_key::SHORT;
@@ -25,6 +26,7 @@ const PARTS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Scratch {
     cache: PieceCache,
+    news: Reader,
     /// What a piece that was not in the cache becomes.
     tokens: Vec<u32>,
     part: Vec<u32>,
@@ -36,9 +38,10 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    fn new(vocab_size: usize) -> Scratch {
+    fn new(vocab_size: usize, news: Reader) -> Scratch {
         Scratch {
             cache: PieceCache::new(vocab_size),
+            news,
             tokens: Vec::new(),
             part: Vec::new(),
             parts: Vec::new(),
@@ -69,14 +72,17 @@ impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
         O::check(self.vocab.len())?;
-        self.scratch.with(|| Scratch::new(self.vocab.len()), |scratch| self.encode_with(text, scratch, ids))
+        self.scratch
+            .with(|| Scratch::new(self.vocab.len(), self.news.reader()), |scratch| self.encode_with(text, scratch, ids))
     }
 
     fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let mut batch = scratch.batch.take().unwrap_or_default();
         let mut cutter = self.pattern.cutter(text);
         let mut start = 0;
+        scratch.cache.keep_learned(self.news.is_read());
         while cutter.fill(&mut batch.ends)? {
+            self.news.exchange(&mut scratch.news, &mut scratch.cache);
             batch.look_up(text.as_bytes(), start, &scratch.cache);
             self.push_batch(text.as_bytes(), &mut batch, scratch, ids)?;
             start = batch.end();

@@ -16,6 +16,7 @@ mod last_merge;
 mod longer;
 mod merge;
 mod misses;
+mod news;
 mod output;
 mod pairs;
 mod perfect;
@@ -29,6 +30,7 @@ use crate::split::Pattern;
 use crate::vocab::{Vocab, show};
 use bridge::Bridges;
 use encode::Scratch;
+use news::News;
 use pairs::PairTable;
 use spares::Spares;
 use std::borrow::Cow;
@@ -66,6 +68,7 @@ pub struct BpeModel {
     /// Made for the first long piece outside ASCII.
     bridges: OnceLock<Bridges>,
     scratch: Spares<Scratch>,
+    news: News,
 }
 
 impl BpeModel {
@@ -90,6 +93,7 @@ impl BpeModel {
             pairs,
             bridges: OnceLock::new(),
             scratch: Spares::default(),
+            news: News::default(),
         })
     }
 

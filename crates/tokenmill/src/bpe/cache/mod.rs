@@ -41,8 +41,14 @@ const LONG: usize = 128;
 const FIRST_BUCKETS: usize = 1 << 12;
 const FIRST_PAIRS: usize = 1 << 11;
 
+/// So many pieces are taken in at once, as their lines are asked for first.
+const AT_ONCE: usize = 32;
+
 /// Bytes of a cache line.
 pub(super) const LINE: usize = size_of::<Bucket>();
+
+/// A new short piece, and what it became.
+pub(super) type Learned = (u128, Became);
 
 /// A cache line: two pieces. The first stays, as what comes early in a text comes often; a third throws the second out.
 #[derive(Clone, Copy)]
@@ -59,6 +65,15 @@ unsafe impl Plain for Bucket {}
 impl Bucket {
     #[cfg(test)]
     const EMPTY: Bucket = Bucket { keys: [0; 2], became: [Became::UNKNOWN; 2] };
+
+    /// Puts a piece in, if it is not there and there is room; whether it did.
+    fn fill(&mut self, key: u128, became: Became) -> bool {
+        let fits = !self.keys.contains(&key) && self.keys[1] == 0;
+        if fits {
+            self.insert(key, became);
+        }
+        fits
+    }
 
     fn insert(&mut self, key: u128, became: Became) {
         // Already there: a piece may be new twice in one batch.
@@ -131,6 +146,9 @@ pub(super) struct PieceCache {
     medium: Zeroed<Pair>,
     num_medium: usize,
     long: HashMap<Box<[u8]>, Box<[u32]>>,
+    /// The new short pieces since somebody asked, where `keeps_learned`.
+    learned: Vec<Learned>,
+    keeps_learned: bool,
 }
 
 impl std::fmt::Debug for PieceCache {
@@ -152,6 +170,8 @@ impl PieceCache {
             num_medium: 0,
             long: HashMap::new(),
             limits,
+            learned: Vec::new(),
+            keeps_learned: false,
         }
     }
 
@@ -239,6 +259,17 @@ impl PieceCache {
     }
 
     fn put_short(&mut self, key: u128, became: Became) {
+        self.make_place();
+        self.insert_short(key, became);
+        self.num_short += 1;
+        if self.keeps_learned && became != Became::ELSEWHERE {
+            self.learned.push((key, became));
+        }
+    }
+
+    /// Doubles the table of short pieces where it is time.
+    #[inline(always)]
+    fn make_place(&mut self) {
         if self.num_short >= self.short.len() && self.short.len() < self.limits.buckets {
             let before = self.short.len();
             self.short.double();
@@ -249,8 +280,31 @@ impl PieceCache {
                 (self.short[place], self.short[before + place]) = (stays, moves);
             }
         }
-        self.insert_short(key, became);
-        self.num_short += 1;
+    }
+
+    /// Whether new short pieces are kept for others.
+    pub(super) fn keep_learned(&mut self, keep: bool) {
+        self.keeps_learned = keep;
+    }
+
+    /// Those that have been kept.
+    pub(super) fn learned(&mut self) -> &mut Vec<Learned> {
+        &mut self.learned
+    }
+
+    /// Takes in what another cache of the same tokenizer has learned, where there is room: what is here came here more often.
+    pub(super) fn take_in(&mut self, learned: &[Learned]) {
+        for some in learned.chunks(AT_ONCE) {
+            self.make_place();
+            let places: [usize; AT_ONCE] = std::array::from_fn(|number| {
+                let place = some.get(number).map_or(0, |(key, _)| self.short_place(*key));
+                prefetch(&self.short[place]);
+                place
+            });
+            for (&(key, became), place) in some.iter().zip(places) {
+                self.num_short += usize::from(self.short[place].fill(key, became));
+            }
+        }
     }
 
     fn insert_short(&mut self, key: u128, became: Became) {
