@@ -1,6 +1,6 @@
 //! A block of raw input and what it parses to.
 
-use super::json_lines;
+use super::records;
 use crate::error::{Error, Place, Result};
 use crate::spare::Spare;
 use std::fmt;
@@ -90,11 +90,6 @@ impl Documents {
     fn push(&mut self, text: &str, position: u64) {
         let start = self.text.len();
         self.text.push_str(text);
-        self.add(start, position);
-    }
-
-    /// Adds a document whose text, from `start` on, is there.
-    fn add(&mut self, start: usize, position: u64) {
         self.ranges.push(start..self.text.len());
         self.positions.push(position);
     }
@@ -168,9 +163,7 @@ impl Block {
                 }
             }
             Layout::JsonLines(ref path) => {
-                // Of nothing: it is UTF-8.
-                documents.text = String::from_utf8(spare.empty(self.bytes.len())).unwrap_or_default();
-                self.read_records(path, &mut documents, reject)?;
+                documents = records::read(&self, path, spare, reject)?;
                 spare.give(self.bytes);
             }
             Layout::Texts(ref mut ends) => {
@@ -180,34 +173,6 @@ impl Block {
             Layout::Part(_) => return Err(Error::value("a part of a document cannot be read alone")),
         }
         Ok(documents)
-    }
-
-    /// The documents of JSON Lines.
-    fn read_records(
-        &self,
-        path: &[String],
-        documents: &mut Documents,
-        reject: &mut dyn FnMut(Rejected) -> Result<()>,
-    ) -> Result<()> {
-        let mut position = self.start;
-        for (number, line) in (self.first_line..).zip(lines(&self.bytes)) {
-            let begins = documents.text.len();
-            match std::str::from_utf8(line).map(|text| json_lines::parse(text, path, &mut documents.text)) {
-                Ok(Ok(true)) => documents.add(begins, position),
-                Ok(Ok(false)) => {}
-                Ok(Err((column, reason))) => {
-                    let place = self.place(Some(number), position + column as u64);
-                    reject(Rejected { place, reason, record: Record::Bytes(line.to_vec()) })?;
-                }
-                Err(_) => reject(not_utf8(&self.name, number, position, line))?,
-            }
-            position += line.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn place(&self, line: Option<u64>, byte: u64) -> Place {
-        Place { input: self.name.to_string(), line, byte: Some(byte) }
     }
 
     /// Rows need no copy: the bytes are the text. Valid as a whole is not enough, each row must be valid by itself.
@@ -264,7 +229,7 @@ impl Rejected {
 }
 
 /// What is wrong with a record that is not text.
-fn not_utf8(name: &str, first_line: u64, start: u64, record: &[u8]) -> Rejected {
+pub(super) fn not_utf8(name: &str, first_line: u64, start: u64, record: &[u8]) -> Rejected {
     let offset = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
     let line = first_line + newlines(&record[..offset]);
     not_utf8_at(name, line, start + offset as u64, Record::Bytes(record.into()))
@@ -280,7 +245,7 @@ pub(super) fn not_utf8_at(name: &str, line: u64, byte: u64, record: Record) -> R
 }
 
 /// Lines with what ends them.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut from = 0;
     let ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
     let last = (!bytes.is_empty() && !bytes.ends_with(b"\n")).then_some(bytes.len());

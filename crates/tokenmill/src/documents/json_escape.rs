@@ -3,20 +3,8 @@
 /// The longest escape, of a surrogate pair.
 pub(super) const LONGEST_ESCAPE: usize = "\\ud83d\\ude00".len();
 
-/// Appends what a JSON string that is in JSON stands for; `false`: it is none, or no UTF-8 text can hold it.
-pub(super) fn unescape(json: &str, out: &mut String) -> bool {
-    let Some(mut rest) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else { return false };
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let Some((character, bytes)) = escape(&rest.as_bytes()[at + 1..]) else { return false };
-        out.push_str(&rest[..at]);
-        out.push(character);
-        rest = &rest[at + bytes..];
-    }
-    out.push_str(rest);
-    true
-}
-
 /// The character of an escape, of which these bytes follow the backslash, and its length with that; `None`: it is not one.
+#[inline(always)]
 pub(super) fn escape(bytes: &[u8]) -> Option<(char, usize)> {
     let character = match bytes.first()? {
         b'"' => '"',
@@ -34,6 +22,7 @@ pub(super) fn escape(bytes: &[u8]) -> Option<(char, usize)> {
 }
 
 /// `u` and what follows, in JSON: a character or both halves of a surrogate pair.
+#[inline(never)]
 fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
     let first = hexadecimal(bytes.get(1..5)?)?;
     if let Some(character) = char::from_u32(first) {

@@ -27,6 +27,7 @@ mod long_tests;
 mod parts;
 mod paths;
 mod queue;
+mod records;
 mod shifted;
 #[cfg(test)]
 mod tests;
