@@ -65,14 +65,24 @@ pub(crate) struct Flow {
 #[derive(Default)]
 struct FlowState {
     weight: usize,
+    /// Of that, what no thread has begun with.
+    waiting: usize,
     stopped: bool,
     error: Option<Error>,
 }
 
 impl Flow {
-    /// Something of this weight is under way from now on.
+    /// Something of this weight is under way from now on, and waits for a thread.
     pub(crate) fn enter(&self, weight: usize) {
-        self.lock().weight += weight;
+        let mut state = self.lock();
+        state.weight += weight;
+        state.waiting += weight;
+    }
+
+    /// A thread has begun with it.
+    pub(crate) fn begin(&self, weight: usize) {
+        self.lock().waiting -= weight;
+        self.changed.notify_all();
     }
 
     /// It is done.
@@ -106,10 +116,10 @@ impl Flow {
         self.lock().error.take().map_or(Ok(()), Err)
     }
 
-    /// Waits until at most `weight` is under way or it was ended, calling `idle` every `PATIENCE`.
-    pub(crate) fn wait_for(&self, weight: usize, idle: &dyn Fn() -> Result<()>) -> Result<()> {
+    /// Waits until at most `weight` is under way, of which at most `waiting` waits, or it was ended; calls `idle` every `PATIENCE`.
+    pub(crate) fn wait_for(&self, weight: usize, waiting: usize, idle: &dyn Fn() -> Result<()>) -> Result<()> {
         let mut state = self.lock();
-        while state.weight > weight && !state.stopped {
+        while (state.weight > weight || state.waiting > waiting) && !state.stopped {
             let (guard, timeout) = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() {
@@ -184,20 +194,33 @@ mod tests {
     fn the_first_error_is_the_one_that_is_told_and_a_panic_ends_the_wait() {
         let flow = Flow::default();
         flow.enter(5);
+        flow.begin(5);
         flow.leave(2);
-        flow.wait_for(3, &|| Ok(())).unwrap();
+        flow.wait_for(3, 0, &|| Ok(())).unwrap();
         flow.fail(Error::value("first"));
         flow.fail(Error::value("second"));
-        assert_eq!(flow.wait_for(0, &|| Ok(())).unwrap_err().to_string(), "first");
+        assert_eq!(flow.wait_for(0, 0, &|| Ok(())).unwrap_err().to_string(), "first");
         flow.run(|| unreachable!("it was ended"));
 
         let flow = Flow::default();
         flow.enter(1);
         assert!(catch_unwind(AssertUnwindSafe(|| flow.run(|| panic!("on purpose")))).is_err());
-        flow.wait_for(0, &|| unreachable!("it was ended")).unwrap();
+        flow.wait_for(0, 0, &|| unreachable!("it was ended")).unwrap();
         assert!(flow.is_stopped());
         let flow = Flow::default();
         flow.enter(1);
-        assert_eq!(flow.wait_for(0, &|| Err(Error::value("enough"))).unwrap_err().to_string(), "enough");
+        assert_eq!(flow.wait_for(0, 1, &|| Err(Error::value("enough"))).unwrap_err().to_string(), "enough");
+    }
+
+    #[test]
+    fn what_no_thread_has_begun_with_is_waited_for_as_well() {
+        let flow = Flow::default();
+        flow.enter(2);
+        flow.enter(3);
+        assert_eq!(flow.wait_for(9, 3, &|| Err(Error::value("enough"))).unwrap_err().to_string(), "enough");
+        flow.begin(2);
+        flow.wait_for(9, 3, &|| unreachable!("3 wait")).unwrap();
+        flow.wait_for(5, 3, &|| unreachable!("5 are under way")).unwrap();
+        assert_eq!(flow.wait_for(4, 3, &|| Err(Error::value("enough"))).unwrap_err().to_string(), "enough");
     }
 }

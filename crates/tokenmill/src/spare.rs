@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const LEAST_BYTES: usize = 256 << 10;
 
 /// A block for a document of many megabytes is not to stay for ever.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 2 << 20;
 
 /// Small vectors that have grown could be given back without end.
 const MOST_KEPT_BYTES: usize = 32 << 20;
@@ -50,13 +50,6 @@ impl<T> Spare<T> {
         Vec::with_capacity(room.checked_next_power_of_two().unwrap_or(room))
     }
 
-    /// An empty one.
-    pub fn empty(&self, room: usize) -> Vec<T> {
-        let mut vector = self.take(room);
-        vector.clear();
-        vector
-    }
-
     /// Keeps a vector for the next who needs one, if it is worth it.
     pub fn give(&self, vector: Vec<T>) {
         let bytes = bytes_of(&vector);
@@ -94,16 +87,6 @@ mod tests {
         assert_eq!(spare.take(LEAST_BYTES + 1), [8]);
         assert_eq!(spare.take(LEAST_BYTES), [7]);
         assert!(spare.take(LEAST_BYTES).is_empty());
-    }
-
-    #[test]
-    fn an_empty_vector_has_forgotten_what_was_in_it() {
-        let spare = Spare::default();
-        let mut vector = spare.take(LEAST_BYTES);
-        vector.extend([7_u16; LEAST_BYTES]);
-        spare.give(vector);
-        let vector = spare.empty(LEAST_BYTES);
-        assert!(vector.is_empty() && vector.capacity() == LEAST_BYTES);
     }
 
     #[test]

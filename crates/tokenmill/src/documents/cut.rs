@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The byte order mark that some Windows programs put before UTF-8 text. It is no part of the text.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Cuts one input. Where it cuts depends on the bytes and `block_bytes` alone, never on how the reader portions them.
+/// Cuts one input. Where it cuts depends on the bytes and `block_bytes`, never on how the reader portions them.
 pub(super) struct Cutter {
     input: u32,
     name: Arc<str>,
@@ -53,6 +53,11 @@ impl Cutter {
     /// The same, with buffers that were used before.
     pub(super) fn with_spare(self, spare: Arc<Spare<u8>>) -> Cutter {
         Cutter { held: Held::new(self.block_bytes, spare), ..self }
+    }
+
+    /// Blocks are to have about this size from now on.
+    pub(super) fn set_block_bytes(&mut self, block_bytes: usize) {
+        self.block_bytes = block_bytes;
     }
 
     /// The same, for a reader that begins at byte `start` of the input.

@@ -4,6 +4,7 @@ use super::compressed::{Compression, Hashed};
 use super::cut::Cutter;
 use super::long;
 use super::queue::Queue;
+use super::sizes::Sizes;
 use super::{Block, BlockSource, GROUP_BYTES, Idle, InputRecord, Layout, PlannedInput, PositionUnit};
 use crate::error::{Error, Place, Result};
 use crate::spare::Spare;
@@ -324,8 +325,11 @@ fn read_ahead(inputs: &[Input], queue: &Queue<Message>, reading: Reading, spare:
     }
     let _close = CloseAtEnd(queue);
     let read = Cell::new(0);
+    // On disk and in blocks they are as many only where nothing is compressed.
+    let bytes = |input: &Input| input.bytes.filter(|_| input.compression == Compression::None);
+    let mut sizes = Sizes::new(reading.block_bytes, inputs.iter().map(bytes).sum());
     for input in inputs {
-        match read_input(input, &read, queue, reading, spare) {
+        match read_input(input, &read, queue, reading, &mut sizes, spare) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -343,6 +347,7 @@ fn read_input(
     read: &Cell<u64>,
     queue: &Queue<Message>,
     reading: Reading,
+    sizes: &mut Sizes,
     spare: &Arc<Spare<u8>>,
 ) -> Result<bool> {
     let before = read.get();
@@ -360,6 +365,7 @@ fn read_input(
         queue.push(Message::Block(block, read.get()), weight)
     };
     loop {
+        cutter.set_block_bytes(sizes.next(read.get()));
         let wanted = match cutter.next(&mut bytes) {
             Ok(Some(block)) => Ok(push(block)),
             Ok(None) if cutter.in_long() => long::read(&mut cutter, &mut bytes, block_bytes, &mut push),

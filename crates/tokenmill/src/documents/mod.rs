@@ -29,6 +29,7 @@ mod paths;
 mod queue;
 mod records;
 mod shifted;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod texts;

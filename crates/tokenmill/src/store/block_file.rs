@@ -21,7 +21,9 @@ pub(super) struct BlockFile {
     disk: Disk,
     path: PathBuf,
     file: File,
+    /// Of `BUFFER` bytes once there is anything to write.
     buffer: Vec<u8>,
+    filled: usize,
     /// Of the block so far.
     sha256: Sha256,
     record: FileRecord,
@@ -34,6 +36,7 @@ impl BlockFile {
             path: path.to_path_buf(),
             file: disk.create(path)?,
             buffer: Vec::new(),
+            filled: 0,
             sha256: Sha256::new(),
             record: FileRecord { bytes: 0, sha256: Vec::new() },
         })
@@ -45,15 +48,18 @@ impl BlockFile {
         mut values: &[T],
         bytes: impl Fn(T) -> [u8; N],
     ) -> Result<()> {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; BUFFER];
+        }
         while !values.is_empty() {
-            let start = self.buffer.len();
-            let (now, later) = values.split_at(values.len().min((BUFFER - start) / N));
-            self.buffer.resize(start + now.len() * N, 0);
-            for (slot, value) in self.buffer[start..].chunks_exact_mut(N).zip(now) {
+            let room = &mut self.buffer[self.filled..];
+            let (now, later) = values.split_at(values.len().min(room.len() / N));
+            for (slot, value) in room.chunks_exact_mut(N).zip(now) {
                 slot.copy_from_slice(&bytes(*value));
             }
+            self.filled += now.len() * N;
             values = later;
-            if self.buffer.len() == BUFFER {
+            if self.filled == BUFFER {
                 self.flush()?;
             }
         }
@@ -61,10 +67,11 @@ impl BlockFile {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.disk.write(&self.path, &self.file, &self.buffer)?;
-        self.sha256.update(&self.buffer);
-        self.record.bytes += self.buffer.len() as u64;
-        self.buffer.clear();
+        let bytes = &self.buffer[..self.filled];
+        self.disk.write(&self.path, &self.file, bytes)?;
+        self.sha256.update(bytes);
+        self.record.bytes += bytes.len() as u64;
+        self.filled = 0;
         if self.record.bytes.is_multiple_of(BLOCK_BYTES) {
             self.end_block();
         }
@@ -78,7 +85,7 @@ impl BlockFile {
 
     /// Writes what is left and makes the file durable.
     pub(super) fn finish(mut self) -> Result<FileRecord> {
-        if !self.buffer.is_empty() {
+        if self.filled > 0 {
             self.flush()?;
         }
         if !self.record.bytes.is_multiple_of(BLOCK_BYTES) {

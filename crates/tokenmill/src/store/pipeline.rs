@@ -29,10 +29,13 @@ use crate::spare::Spare;
 use rayon::{ScopeFifo, ThreadPool};
 use std::sync::Arc;
 
-/// So many bytes of input are under way at once for each thread, and for one more: two blocks, so that none waits for the last of
-/// another. More is more memory, and what is touched for the first time takes as long as a tenth of the encoding: 16 MiB for two
-/// threads took 8 % more CPU time than 6 MiB, and was too little for 16 of them.
-const UNDER_WAY_BYTES: usize = 2 << 20;
+/// So many bytes of input are under way at most for each thread, and for one more. It is as much only while all wait for one block
+/// whose thread waits for memory (a table of pieces that doubles takes 30 ms where a virtual machine has to get its pages first) or has a longer one.
+const UNDER_WAY_BYTES: usize = 4 << 20;
+
+/// Of that, so many wait at most for each thread that it begins with them. All of it is memory that is touched for the first time, which takes
+/// as long as a tenth of the encoding.
+const WAITING_BYTES: usize = 1 << 20;
 
 /// A block of whole documents, or a part of one.
 enum Step<B, P> {
@@ -61,21 +64,11 @@ where
     source.in_parts(&spare);
     let splitter = selection.splitter;
     let (selection, sink) = (InOrder::new((selection, None)), InOrder::new((sink, Spool::default())));
-    let work = Work {
-        coder,
-        options,
-        splitter,
-        selection,
-        sink,
-        flow: Flow::default(),
-        stages: Stages::default(),
-        spare,
-        spare_ids: Spare::default(),
-    };
+    let work =
+        Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default(), spare };
     pool.in_place_scope_fifo(|scope| {
         let start = |number, block| work.parse(scope, number, block);
-        let under_way = UNDER_WAY_BYTES * (pool.current_num_threads() + 1);
-        let read = read_blocks(source, &work.flow, under_way, &work.stages.input, monitor, start);
+        let read = read_blocks(source, &work.flow, pool.current_num_threads(), &work.stages.input, monitor, start);
         if read.is_err() {
             work.flow.stop();
         }
@@ -95,16 +88,17 @@ where
 fn read_blocks(
     source: &mut dyn BlockSource,
     flow: &Flow,
-    under_way: usize,
+    threads: usize,
     waited: &Clock,
     monitor: &dyn Monitor,
     mut start: impl FnMut(usize, Block),
 ) -> Result<()> {
+    let (under_way, waiting) = (UNDER_WAY_BYTES * (threads + 1), WAITING_BYTES * threads);
     let mut number = 0;
     loop {
         let (done, total) = (source.bytes_read(), source.total_bytes());
         let tick = || monitor.tick(Progress { stage: "encoding", unit: "bytes", done, total });
-        flow.wait_for(under_way, &tick)?;
+        flow.wait_for(under_way, waiting, &tick)?;
         if flow.is_stopped() {
             // By a panic, which goes on where all threads are done.
             return Ok(());
@@ -118,7 +112,7 @@ fn read_blocks(
     }
     let (done, total) = (source.bytes_read(), source.total_bytes());
     let progress = Progress { stage: "encoding", unit: "bytes", done, total };
-    flow.wait_for(0, &|| monitor.tick(progress))?;
+    flow.wait_for(0, 0, &|| monitor.tick(progress))?;
     monitor.tick(progress)
 }
 
@@ -132,9 +126,8 @@ struct Work<'a, 'c, T, S> {
     sink: InOrder<(S, Spool<T>), WeighedIds<T>>,
     flow: Flow,
     stages: Stages,
-    /// Memory of blocks, and of ids, for the next.
+    /// Memory of blocks, for the next.
     spare: Arc<Spare<u8>>,
-    spare_ids: Spare<T>,
 }
 
 impl<T: StoredId, S: Sink> Work<'_, '_, T, S>
@@ -144,6 +137,7 @@ where
     fn parse<'scope>(&'scope self, scope: &ScopeFifo<'scope>, number: usize, block: Block) {
         let weight = block.weight();
         scope.spawn_fifo(move |scope| {
+            self.flow.begin(weight);
             self.flow.run(|| {
                 let parse = || parse(block, self.coder, self.options, self.splitter, &self.spare);
                 let parsed = self.stages.parse.time(parse);
@@ -177,7 +171,7 @@ where
                 let encoded = step.and_then(|step| self.stages.encode.time(|| encode(step)));
                 self.sink.put(number, (encoded, weight), |(sink, spool), _, (encoded, weight)| {
                     let mut write = |step| match step {
-                        Step::Block(block) => append(sink, block).map(|ids| self.spare_ids.give(ids)),
+                        Step::Block(block) => append(sink, block),
                         Step::Part(piece) => spool.take(piece, sink, &|| self.flow.is_stopped()),
                     };
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
@@ -193,7 +187,7 @@ where
     fn encode_block(&self, block: Parsed) -> Result<Encoded<T>> {
         let Parsed { name, unit, documents, items, .. } = block;
         // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
-        let mut ids = self.spare_ids.empty(documents.text.len() / 4 + 2 * documents.len());
+        let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
         let mut ends = Vec::with_capacity(documents.len());
         for (text, item) in documents.iter().zip(&items) {
             if item.action == Action::Encode {
@@ -269,8 +263,8 @@ struct Encoded<T> {
     items: Vec<Item>,
 }
 
-/// Hands the ids on; the memory that they were in.
-fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<Vec<T>> {
+/// Hands the ids on.
+fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
     let Encoded { ids, ends, items } = block;
     let mut start = 0;
     for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
@@ -284,5 +278,5 @@ fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<Vec<T>
         }
         start = end;
     }
-    Ok(ids)
+    Ok(())
 }

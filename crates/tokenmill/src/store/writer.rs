@@ -40,7 +40,7 @@ pub struct WriterOptions {
 }
 
 /// An id in the memory of whoever writes: of the store's width or the other.
-pub trait StoredId: Copy + Ord + Send + 'static {
+pub trait StoredId: Copy + Ord + TryFrom<u64> + Send + 'static {
     /// The id in 32 bits; nothing is done where it is narrowed again.
     fn wide(self) -> u32;
     /// Puts the id into bytes, as many as its type has.
@@ -202,11 +202,15 @@ impl Writer {
 
     /// Appends ids of a document whose others follow, up to [`Writer::end`].
     pub fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()> {
-        let largest = ids.iter().copied().max().map(T::wide);
-        if let Some(id) = largest.filter(|id| u64::from(*id) >= self.manifest.vocab_size) {
+        let vocab_size = self.manifest.vocab_size;
+        // Where the vocabulary is larger than what the type can say, there is nothing to compare.
+        if let Ok(first_bad) = T::try_from(vocab_size)
+            // All of them, as a loop that stops at one looks at one at a time.
+            && ids.iter().fold(false, |is_bad, id| is_bad | (*id >= first_bad))
+        {
+            let id = ids.iter().copied().max().map_or(0, T::wide);
             return Err(Error::value(format!(
-                "id {id} is not below the vocabulary size {} that this store is written for",
-                self.manifest.vocab_size
+                "id {id} is not below the vocabulary size {vocab_size} that this store is written for"
             )));
         }
         let dtype = self.manifest.dtype;
