@@ -13,6 +13,9 @@ pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: integers.
 unsafe impl Plain for u64 {}
 
+// SAFETY: integers.
+unsafe impl Plain for u8 {}
+
 /// A slice in memory of its own, which can grow where it is. Its pages are there from the start: one that is read before it
 /// is written would be two faults, the second of which interrupts the other threads (a quarter of the time of two). From
 /// 2 MiB on it asks for huge pages on Linux: 512 times fewer faults, and neighbours in the table share an entry of the TLB.
@@ -39,7 +42,8 @@ impl<T: Plain> Zeroed<T> {
         self.grow(self.len * 2);
     }
 
-    fn grow(&mut self, len: usize) {
+    /// Makes it longer, which it must have room for. What is new is zeros.
+    pub(crate) fn grow(&mut self, len: usize) {
         let (start, end) = (self.len * size_of::<T>(), len * size_of::<T>());
         assert!(end <= self.map.len(), "no room for {len}");
         #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! A batch of pieces, what the cache of short pieces knows of them, and what becomes of those that it does not know.
 
 use super::cache::{self, Became, Found, PieceCache};
-use super::key::{self, MEDIUM, Medium};
+use super::key::{self, Kind};
 use crate::split::Ends;
 use std::ops::Range;
 
@@ -19,8 +19,12 @@ pub(super) struct Batch {
     pub keys: [u128; Ends::MOST],
     /// the place,
     places: [usize; Ends::MOST],
-    /// and what became of it.
+    /// what became of it,
     pub became: [Became; Ends::MOST],
+    /// and, if it is not among the short ones, what it is looked up by.
+    pub tags: [u32; Ends::MOST],
+    /// Of those: whether something is kept by that.
+    pub has_record: [bool; Ends::MOST],
     /// Numbers of the holes that are short pieces and new,
     pub missing: [usize; Ends::MOST],
     /// the tokens that they may be,
@@ -38,6 +42,8 @@ impl Default for Batch {
             keys: [0; Ends::MOST],
             places: [0; Ends::MOST],
             became: [Became::UNKNOWN; Ends::MOST],
+            tags: [0; Ends::MOST],
+            has_record: [false; Ends::MOST],
             missing: [0; Ends::MOST],
             guesses: [None; Ends::MOST],
             twins: [(0, 0); Ends::MOST],
@@ -64,8 +70,8 @@ impl Batch {
         self.ends.as_slice().last().copied().unwrap_or(self.start)
     }
 
-    /// Finds out which of the holes are new, and gives how many. Of the others, which are longer or have more ids than the
-    /// cache of short pieces holds, the cache lines that may have them are asked for.
+    /// Finds out which of the holes are new, and gives how many. The others are longer or have more ids than the cache of short
+    /// pieces holds: where they may be is asked for.
     pub(super) fn find_missing(&mut self, text: &[u8], cache: &PieceCache) -> usize {
         let mut num_missing = 0;
         for (number, hole) in self.found.holes().iter().enumerate() {
@@ -75,19 +81,32 @@ impl Batch {
             self.keys[number] = key;
             self.places[number] = place;
             self.became[number] = Became::ELSEWHERE;
-            if key::is_none(key) {
-                if range.len() <= MEDIUM {
-                    cache.prefetch_medium(&Medium::of(&text[range], key::Kind::Whole));
-                }
-            } else if cache.short().at(place, key).is_unknown() {
+            if !key::is_none(key) && cache.short().at(place, key).is_unknown() {
                 self.became[number] = Became::UNKNOWN;
                 self.missing[num_missing] = number;
                 num_missing += 1;
+                // What may have more ids than the table of short pieces holds is put where the others are.
+                if key::is_long_and_not_ascii(key) {
+                    cache.prefetch_line(cache.tag_short(key));
+                }
             } else {
-                cache.prefetch_medium(&Medium::of_short(key));
+                self.tags[number] = cache.tag(&text[range], Kind::Whole);
+                cache.prefetch_line(self.tags[number]);
             }
         }
         num_missing
+    }
+
+    /// Asks for what the cache has of the pieces that are not among the short ones, once those that were missing are.
+    pub(super) fn prefetch_records(&mut self, cache: &PieceCache) {
+        for number in 0..self.found.holes().len() {
+            if self.became[number] == Became::ELSEWHERE {
+                if !key::is_none(self.keys[number]) {
+                    self.tags[number] = cache.tag_short(self.keys[number]);
+                }
+                self.has_record[number] = cache.prefetch_record(self.tags[number]);
+            }
+        }
     }
 
     /// Moves those of the `count` missing pieces that are missing twice to `twins`, each with the first that is equal. What

@@ -1,16 +1,12 @@
 //! A piece as integers: what the cache knows it by.
 //!
-//! Different pieces have different keys, so equal keys need no look at the bytes:
-//!
-//! * up to 15 bytes: the bytes, zeros, and the length in the last byte;
-//! * 16 to 32 bytes: the first 16, the last 16 (they overlap, unless there are 32) and the length.
+//! * up to 15 bytes: the bytes, zeros, and the length in the last byte. Different pieces have different keys, so equal keys
+//!   need no look at the bytes;
+//! * any: a hash of 32 bits, a tag, which says where it may be.
 
 use crate::short_key::{SHORT, short_key_at};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
-
-/// Longest piece that has a key.
-pub(super) const MEDIUM: usize = 32;
 
 /// Whether a piece came out of the text as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +14,7 @@ pub(super) enum Kind {
     /// The pattern cut it.
     Whole = 0,
     /// A part of a long piece, for which the rule that a piece which is a token is that token does not count. The flag
-    /// is added to the length, which is at most 32.
+    /// is added to the length.
     Part = 0x80,
 }
 
@@ -35,6 +31,9 @@ impl Default for Secrets {
     }
 }
 
+/// Bytes that are hashed at once.
+const BLOCK: usize = 16;
+
 /// The key of the piece `text[start..start + length]`, of 1 to 15 bytes.
 #[inline(always)]
 pub(super) fn short(text: &[u8], start: usize, length: usize, kind: Kind) -> u128 {
@@ -47,6 +46,20 @@ pub(super) fn short_or_none(text: &[u8], start: usize, length: usize) -> u128 {
     if length > SHORT { NONE } else { short(text, start, length, Kind::Whole) }
 }
 
+/// The kind of the piece with this short key.
+#[inline(always)]
+pub(super) fn kind(key: u128) -> Kind {
+    if key >> 127 == 0 { Kind::Whole } else { Kind::Part }
+}
+
+/// Whether this is the key of a piece of 8 bytes or more, some of the first 8 of which are not ASCII.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
+pub(super) fn is_long_and_not_ascii(key: u128) -> bool {
+    let (first, last) = (key as u64, (key >> 64) as u64);
+    first & 0x8080_8080_8080_8080 != 0 && last << 8 != 0
+}
+
 /// In place of the key of a longer piece: no short piece has it.
 pub(super) const NONE: u128 = u128::MAX;
 
@@ -54,33 +67,6 @@ pub(super) const NONE: u128 = u128::MAX;
 #[inline(always)]
 pub(super) fn is_none(key: u128) -> bool {
     (key >> 120) as u8 == 0xFF
-}
-
-/// The key of a piece of 16 to 32 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Medium {
-    pub ends: [u128; 2],
-    /// With the kind.
-    pub length: u32,
-}
-
-impl Medium {
-    /// The key of `piece`: also of one of up to 15 bytes, which has more ids than the cache of short ones holds.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 32 bytes")]
-    pub(super) fn of(piece: &[u8], kind: Kind) -> Medium {
-        let ends = match (piece.first_chunk::<16>(), piece.last_chunk::<16>()) {
-            (Some(first), Some(last)) => [u128::from_le_bytes(*first), u128::from_le_bytes(*last)],
-            _ => return Medium::of_short(short(piece, 0, piece.len(), kind)),
-        };
-        Medium { ends, length: piece.len() as u32 | kind as u32 }
-    }
-
-    /// The key of a piece of up to 15 bytes that has the short key `key`, which ends with the length and the kind.
-    #[inline(always)]
-    pub(super) fn of_short(key: u128) -> Medium {
-        Medium { ends: [key, 0], length: (key >> 120) as u32 }
-    }
 }
 
 impl Secrets {
@@ -100,9 +86,40 @@ impl Secrets {
         self.mix(0, key)
     }
 
+    /// The hash of a piece of any length.
+    #[inline]
+    pub(super) fn tag(self, piece: &[u8], kind: Kind) -> u32 {
+        let Some((first, last)) = piece.first_chunk::<BLOCK>().zip(piece.last_chunk::<BLOCK>()) else {
+            return self.tag_short(short(piece, 0, piece.len(), kind));
+        };
+        let mut hash = self.fold(self.0[2], *first);
+        // The last 16 bytes are taken as such, so that nothing is left; they may have been taken in part before.
+        let between = piece[BLOCK..].len().saturating_sub(1) / BLOCK;
+        for block in &piece.as_chunks::<BLOCK>().0[1..][..between] {
+            hash = self.fold(hash, *block);
+        }
+        // At the end, as whoever writes the first block could undo it at the beginning.
+        self.finish(self.fold(hash, *last) ^ (piece.len() as u64) << 8 ^ kind as u64)
+    }
+
+    /// The same of a piece of up to 15 bytes that has the short key `key`, which ends with the length and the kind.
     #[inline(always)]
-    pub(super) fn hash_medium(self, key: &Medium) -> u64 {
-        self.mix(self.mix(u64::from(key.length), key.ends[0]), key.ends[1])
+    pub(super) fn tag_short(self, key: u128) -> u32 {
+        self.finish(self.fold(self.0[2], key.to_le_bytes()))
+    }
+
+    /// The halves of a product of 128 bits, one of whose factors nobody can tell: all bits of both are in it. (Of lower
+    /// halves alone, pieces could be written that differ in the upper bits of two words and always have the same hash.)
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
+    fn fold(self, hash: u64, block: [u8; BLOCK]) -> u64 {
+        let block = u128::from_le_bytes(block);
+        multiply(block as u64 ^ self.0[0], (block >> 64) as u64 ^ hash)
+    }
+
+    #[inline(always)]
+    fn finish(self, hash: u64) -> u32 {
+        (multiply(hash, self.0[1]) >> 32) as u32
     }
 
     /// Each half times a number of its own, then the upper half of the sum, in which all bits of the key are, is mixed into
@@ -115,6 +132,14 @@ impl Secrets {
         let sum = (key as u64 ^ seed).wrapping_mul(lower).wrapping_add(((key >> 64) as u64).wrapping_mul(upper));
         (sum ^ sum >> 32).wrapping_mul(last)
     }
+}
+
+/// Both halves of a product.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "halves are taken")]
+fn multiply(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
@@ -135,10 +160,10 @@ mod tests {
             let piece = spelled(number);
             place(secrets.hash_short(short(piece.as_bytes(), 0, piece.len(), Kind::Whole)))
         };
-        let of_medium = |secrets: Secrets, number: u32| {
-            place(secrets.hash_medium(&Medium::of(longer(number).as_bytes(), Kind::Whole)))
+        let of_longer = |secrets: Secrets, number: u32| {
+            u64::from(secrets.tag(longer(number).as_bytes(), Kind::Whole)) & (PLACES - 1)
         };
-        let hashes: [&dyn Fn(Secrets, u32) -> u64; 2] = [&of_short, &of_medium];
+        let hashes: [&dyn Fn(Secrets, u32) -> u64; 2] = [&of_short, &of_longer];
         for hash in hashes {
             let colliding: Vec<u32> = (0..).filter(|number| hash(known, *number) == 7).take(4096).collect();
             for secrets in
@@ -147,6 +172,52 @@ mod tests {
                 let places: HashSet<u64> = colliding.iter().map(|number| hash(secrets, *number)).collect();
                 assert!(places.len() > 950, "{} places", places.len());
             }
+        }
+    }
+
+    /// Of each length around blocks of 16 bytes; with secrets that are given, as one in 4 billion pairs has the same tag.
+    #[test]
+    fn every_byte_of_a_piece_its_length_and_its_kind_count() {
+        let secrets = Secrets::of([0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9]);
+        let mut tags = HashSet::new();
+        let mut expected = 0;
+        for length in (1..100).chain([160, 161, 4096]) {
+            let mut piece = vec![0; length];
+            for kind in [Kind::Whole, Kind::Part] {
+                tags.insert(secrets.tag(&piece, kind));
+                if length < BLOCK {
+                    assert_eq!(secrets.tag(&piece, kind), secrets.tag_short(short(&piece, 0, length, kind)));
+                }
+            }
+            for at in 0..length {
+                for bit in [0, 7] {
+                    piece[at] = 1 << bit;
+                    tags.insert(secrets.tag(&piece, Kind::Whole));
+                }
+                piece[at] = 0;
+            }
+            expected += 2 + 2 * length;
+        }
+        assert_eq!(tags.len(), expected);
+    }
+
+    /// The upper bits of two words of a block, and of two blocks: if only lower halves of products counted, the differences
+    /// would be the same whatever the secrets are, and 2^8 pieces of 128 bytes would have one tag.
+    #[test]
+    fn differences_in_upper_bits_do_not_cancel() {
+        for _ in 0..4 {
+            let secrets = Secrets::of([0_u64, 1, 2].map(|number| RandomState::new().hash_one(number)));
+            let mut tags = HashSet::new();
+            for choice in 0..1_u32 << 8 {
+                let mut piece = [b'a'; 8 * BLOCK];
+                for (block, bytes) in piece.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+                    if choice >> block & 1 != 0 {
+                        (bytes[7], bytes[15]) = (b'!', b'!');
+                    }
+                }
+                tags.insert(secrets.tag(&piece, Kind::Whole));
+            }
+            assert!(tags.len() > 250, "{} tags", tags.len());
         }
     }
 }

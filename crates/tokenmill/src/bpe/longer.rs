@@ -7,30 +7,45 @@ use super::BpeModel;
 use super::batch::Batch;
 use super::cache::PieceCache;
 use super::in_turn::{Pieces, merge_in_turn};
-use super::key::{self, Kind, MEDIUM};
-use super::merge::{SCAN_LIMIT, Scan};
-use super::output::Count;
+use super::key::{self, Kind};
+use super::merge::Scan;
+use super::parts::Parts;
+use crate::error::Result;
 use std::ops::Range;
 
-/// Where one piece in so many is longer, it pays to look them up a second time.
-const ONE_IN: usize = 16;
+/// Pieces shorter than this are merged in as many places: those that a batch has of each.
+const PLACES: [usize; 3] = [32, 64, 128];
 
-/// Pieces shorter than this come first.
-const HALF: usize = SCAN_LIMIT.div_ceil(2);
+/// Longest piece that is cut here, and so many parts at most, and those of one piece more: they should stay in the cache. What is
+/// longer goes its way alone.
+const CUT: usize = 512;
+const MOST_PARTS: usize = 1024;
+
+/// Where a piece lies in the text, and what it is looked up by.
+type Piece = (Range<usize>, u32);
 
 /// The longer new pieces of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Longer {
-    /// Where those of fewer than 32 bytes lie in the text, and those of fewer than 64.
-    ranges: [Vec<Range<usize>>; 2],
+    /// Those that are merged as a whole, by how many places they need.
+    whole: [Vec<Piece>; PLACES.len()],
+    /// Those that can be cut, each with the number of the first of its parts.
+    cut: Vec<(Piece, usize)>,
     /// What one became.
     tokens: Vec<u32>,
+}
+
+impl Longer {
+    fn clear(&mut self) {
+        self.whole.iter_mut().for_each(Vec::clear);
+        self.cut.clear();
+    }
 }
 
 /// Some of them, on their way into the cache.
 struct Waiting<'a> {
     text: &'a [u8],
-    ranges: &'a [Range<usize>],
+    pieces: &'a [Piece],
     at: usize,
     tokens: &'a mut Vec<u32>,
     cache: &'a mut PieceCache,
@@ -39,12 +54,13 @@ struct Waiting<'a> {
 impl<const N: usize> Pieces<N> for Waiting<'_> {
     #[inline(always)]
     fn count(&self) -> usize {
-        self.ranges.len()
+        self.pieces.len()
     }
 
     #[inline(always)]
     fn next(&mut self) -> Option<(usize, [u8; N], usize)> {
-        let piece = &self.text[self.ranges.get(self.at)?.clone()];
+        let (range, _) = self.pieces.get(self.at)?;
+        let piece = &self.text[range.clone()];
         let mut bytes = [0; N];
         bytes[..piece.len()].copy_from_slice(piece);
         self.at += 1;
@@ -53,46 +69,75 @@ impl<const N: usize> Pieces<N> for Waiting<'_> {
 
     #[inline(always)]
     fn done(&mut self, number: usize, scan: &Scan<N>) {
-        let piece = &self.text[self.ranges[number].clone()];
+        let (range, tag) = &self.pieces[number];
         self.tokens.clear();
         self.tokens.extend(scan.tokens());
-        if !self.cache.put(piece, Kind::Whole, self.tokens) {
-            self.cache.put_long(piece, self.tokens);
-        }
+        self.cache.put_record(*tag, &self.text[range.clone()], Kind::Whole, self.tokens);
     }
 }
 
 impl BpeModel {
-    /// Merges the pieces of 16 to 63 bytes that are new and cannot be cut, where a batch has many. What becomes of them goes into the
-    /// cache, where the way of each piece finds it.
-    pub(super) fn merge_longer(&self, text: &[u8], batch: &Batch, longer: &mut Longer, cache: &mut PieceCache) {
-        let (holes, Some(perfect)) = (batch.found.holes(), self.pairs.perfect()) else { return };
-        let is_longer = |number: &usize| key::is_none(batch.keys[*number]);
-        if (0..holes.len()).filter(is_longer).count() * ONE_IN < batch.ends.as_slice().len() {
-            return;
-        }
-        let Longer { ranges, tokens } = longer;
-        ranges.iter_mut().for_each(Vec::clear);
-        for number in (0..holes.len()).filter(is_longer) {
-            let range = batch.range(holes[number].piece());
-            if self.is_merged_alone(&text[range.clone()], cache) {
-                ranges[usize::from(range.len() >= HALF)].push(range);
+    /// What becomes of the pieces of 16 bytes and more that are new, unless they are too long for that, goes into the cache, where
+    /// the way of each piece finds it.
+    pub(super) fn encode_longer(
+        &self,
+        text: &[u8],
+        batch: &Batch,
+        longer: &mut Longer,
+        parts: &mut Parts,
+        cache: &mut PieceCache,
+    ) -> Result<()> {
+        longer.clear();
+        parts.clear();
+        let Longer { whole, cut, tokens } = longer;
+        let holes = batch.found.holes();
+        let is_new = |number: &usize| key::is_none(batch.keys[*number]) && !batch.has_record[*number];
+        for number in (0..holes.len()).filter(is_new) {
+            let (range, tag) = (batch.range(holes[number].piece()), batch.tags[number]);
+            let piece = &text[range.clone()];
+            if piece.len() > CUT {
+                continue;
+            }
+            let first = parts.len();
+            if !piece.is_ascii() && first < MOST_PARTS && self.add_parts(text, range.clone(), parts, cache) {
+                cut.push(((range, tag), first));
+            } else if let Some((_, pieces)) = PLACES.iter().zip(&mut *whole).find(|(places, _)| piece.len() < **places)
+                && !self.is_token(piece)
+            {
+                pieces.push((range, tag));
             }
         }
-        let [short, long] = ranges;
-        let mut waiting = Waiting { text, ranges: short, at: 0, tokens, cache };
-        merge_in_turn::<HALF>(&mut waiting, perfect, &self.pairs, &self.byte_ids);
-        let mut waiting = Waiting { text, ranges: long, at: 0, tokens, cache };
-        merge_in_turn::<{ SCAN_LIMIT + 1 }>(&mut waiting, perfect, &self.pairs, &self.byte_ids);
+        let [first, second, third] = whole;
+        self.merge_whole::<{ PLACES[0] }>(text, first, tokens, cache);
+        self.merge_whole::<{ PLACES[1] }>(text, second, tokens, cache);
+        self.merge_whole::<{ PLACES[2] }>(text, third, tokens, cache);
+        self.settle_parts(parts, cache);
+        let mut cut = cut.iter().peekable();
+        while let Some(((range, tag), first)) = cut.next() {
+            let end = cut.peek().map_or(parts.len(), |(_, first)| *first);
+            tokens.clear();
+            self.push_parts(text, *first..end, parts, tokens, cache)?;
+            cache.put_record(*tag, &text[range.clone()], Kind::Whole, tokens);
+        }
+        Ok(())
     }
 
-    /// Whether a piece is not known, has no cuts, and is not a token that it would be taken for.
-    fn is_merged_alone(&self, piece: &[u8], cache: &PieceCache) -> bool {
-        let found = &mut Count::default();
-        piece.len() <= SCAN_LIMIT
-            && piece.is_ascii()
-            && !(piece.len() <= MEDIUM && cache.find_medium(piece, Kind::Whole, found))
-            && !cache.get_long(piece, found)
-            && !(self.whole_pieces && !self.pairs.makes_all() && self.vocab.id(piece).is_some())
+    /// All of them are shorter than `N`.
+    fn merge_whole<const N: usize>(
+        &self,
+        text: &[u8],
+        pieces: &[Piece],
+        tokens: &mut Vec<u32>,
+        cache: &mut PieceCache,
+    ) {
+        if let (false, Some(perfect)) = (pieces.is_empty(), self.pairs.perfect()) {
+            let mut waiting = Waiting { text, pieces, at: 0, tokens, cache };
+            merge_in_turn::<N>(&mut waiting, perfect, &self.pairs, &self.byte_ids);
+        }
+    }
+
+    /// Whether a piece is taken for the token that it is, which merging would not make.
+    fn is_token(&self, piece: &[u8]) -> bool {
+        self.whole_pieces && !self.pairs.makes_all() && self.vocab.id(piece).is_some()
     }
 }

@@ -56,11 +56,11 @@ pub(super) fn merge(
 
 /// The whole of a piece's merging on arrays of fixed size: O(n²) with a tiny constant. Nothing is moved, every scan for
 /// the minimum looks at `N` places, used or not, and a neighbour that is not there is one that merges with nothing, which is
-/// at the last place: so no branch depends on the piece but the one at its end. `N` is a power of two of at most 64, and a piece
-/// has fewer bytes.
+/// at the last place: so no branch depends on the piece but the one at its end. `N` is a power of two of at most 128, and a
+/// piece has fewer bytes.
 pub(super) struct Scan<const N: usize> {
-    /// A token is at the place of its first byte; the bits of the places that have one, and the last place.
-    places: u64,
+    /// A token is at the place of its first byte; those that have one, and the last place.
+    places: Places<N>,
     /// `NO_ID` at the last place.
     ids: [u32; N],
     /// Rank and place in one number: the smallest is the best rank, and of equals the leftmost. The last token has none,
@@ -79,20 +79,21 @@ pub(super) struct Made {
 
 impl<const N: usize> Scan<N> {
     /// Of nothing.
-    pub(super) const EMPTY: Scan<N> = Scan { places: 0, ids: [0; N], ranked: [Self::NOTHING; N] };
+    pub(super) const EMPTY: Scan<N> =
+        Scan { places: Places([0; 2]), ids: [0; N], ranked: [signed::<N>(Self::NOTHING); N] };
 
     /// From here on: the pair does not merge.
-    const NOTHING: i32 = rank_at::<N>(NO_RANK, 0);
+    const NOTHING: u32 = rank_at::<N>(NO_RANK, 0);
 
     /// What the rank of a pair that begins at each place of a piece is at least. A piece of n bytes has n - 1 pairs: its row
     /// begins n - 1 before the middle.
-    const LEAST: [[i32; N]; 2] = [[0; N], [Self::NOTHING; N]];
+    const LEAST: [[u32; N]; 2] = [[0; N], [Self::NOTHING; N]];
 
     /// The tokens of the first `length` of `bytes`, at least one; `false` if a byte has no token. All places are set whatever
     /// the length is: a loop of that many rounds would end with a branch that nobody can predict.
     #[inline(always)]
     pub(super) fn set(&mut self, bytes: &[u8; N], length: usize, byte_ids: &ByteIds, pairs: &PairTable) -> bool {
-        self.places = !(u64::MAX << length) | 1 << (N - 1);
+        self.places = Places::first(length);
         for (id, &byte) in self.ids.iter_mut().zip(bytes) {
             *id = byte_ids.ids[usize::from(byte)];
         }
@@ -100,37 +101,31 @@ impl<const N: usize> Scan<N> {
         let least = &Self::LEAST.as_flattened()[N + 1 - length..][..N];
         for place in 0..N - 1 {
             let rank = pairs.small_rank_of_bytes(bytes[place], bytes[place + 1]);
-            self.ranked[place] = rank_at::<N>(rank, place) | least[place];
+            self.ranked[place] = signed::<N>(rank_at::<N>(rank, place) | least[place]);
         }
-        self.ranked[N - 1] = Self::NOTHING;
+        self.ranked[N - 1] = signed::<N>(Self::NOTHING);
         byte_ids.all || bytes[..length].iter().all(|byte| byte_ids.get(*byte).is_some())
     }
 
     /// Says what the rank of the token at `place` with its right neighbour is, as the packed table has it.
     #[inline(always)]
     pub(super) fn set_rank(&mut self, place: usize, rank: u32) {
-        self.ranked[place % N] = rank_at::<N>(rank, place);
+        self.ranked[place % N] = signed::<N>(rank_at::<N>(rank, place));
     }
 
     /// Makes the best merge and gives the pairs with new ranks, which the caller must find and set; `None` if nothing merges.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`rank_at` reversed")]
     pub(super) fn merge_best(&mut self, pairs: &PairTable) -> Option<[Made; 2]> {
-        let best = least(&self.ranked);
+        let best = signed::<N>(least(&self.ranked).cast_unsigned()).cast_unsigned();
         if best >= Self::NOTHING {
             return None;
         }
-        let (rank, place) = (best as u32 / N as u32, best as usize % N);
-        let (below, above) = (self.places & !(u64::MAX << place), self.places & (u64::MAX << place << 1));
-        let behind = above & above.wrapping_sub(1);
-        self.places ^= above ^ behind;
+        let (rank, place) = (best / const { rank_at::<N>(1, 0) }, best as usize % N);
+        let Neighbours { before, taken, behind } = self.places.take_next(place);
         let token = pairs.id(rank);
         self.ids[place] = token;
-        self.ranked[above.trailing_zeros() as usize % N] = Self::NOTHING;
-        let right = self.ids[behind.trailing_zeros() as usize % N];
-        // With nothing before it the last place, which never has a rank.
-        let before = (63_u32.wrapping_sub(below.leading_zeros())) as usize % N;
-        let left = self.ids[before];
+        self.ranked[taken] = signed::<N>(Self::NOTHING);
+        let (left, right) = (self.ids[before], self.ids[behind]);
         Some([Made { left: token, right, place }, Made { left, right: token, place: before }])
     }
 
@@ -138,23 +133,91 @@ impl<const N: usize> Scan<N> {
     #[inline(always)]
     pub(super) fn first_four(&self) -> ([u32; 4], usize) {
         let mut places = self.places;
-        let ids = std::array::from_fn(|_| {
-            let id = self.ids[places.trailing_zeros() as usize % N];
-            places &= places.wrapping_sub(1);
-            id
-        });
-        (ids, self.places.count_ones() as usize - 1)
+        (std::array::from_fn(|_| self.ids[places.pop() % N]), self.places.count() - 1)
     }
 
     /// What is there now.
     #[inline(always)]
     pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
-        let mut places = self.places & !(1 << (N - 1));
-        std::iter::from_fn(move || {
-            let place = places.trailing_zeros() as usize;
-            places &= places.wrapping_sub(1);
-            self.ids.get(place).copied()
-        })
+        let mut places = self.places;
+        std::iter::from_fn(move || self.ids[..N - 1].get(places.pop()).copied())
+    }
+}
+
+/// A set of `N` places: a word of bits, or two.
+#[derive(Debug, Clone, Copy)]
+struct Places<const N: usize>([u64; 2]);
+
+/// Places around one whose token takes the next.
+struct Neighbours {
+    /// With nothing before it the last place, which never has a rank.
+    before: usize,
+    taken: usize,
+    behind: usize,
+}
+
+impl<const N: usize> Places<N> {
+    #[inline(always)]
+    fn both(self) -> u128 {
+        u128::from(self.0[0]) | u128::from(self.0[1]) << 64
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "halves")]
+    fn of_both(both: u128) -> Places<N> {
+        Places([both as u64, (both >> 64) as u64])
+    }
+
+    /// The first `length` places, and the last of all.
+    #[inline(always)]
+    fn first(length: usize) -> Places<N> {
+        if N <= 64 {
+            Places([!(u64::MAX << length) | 1 << (N - 1), 0])
+        } else {
+            Places::of_both(!(u128::MAX << length) | 1 << (N - 1))
+        }
+    }
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        (self.0[0].count_ones() + if N <= 64 { 0 } else { self.0[1].count_ones() }) as usize
+    }
+
+    /// Takes the first place out; `N` or more if there is none.
+    #[inline(always)]
+    fn pop(&mut self) -> usize {
+        if N <= 64 {
+            let place = self.0[0].trailing_zeros();
+            self.0[0] &= self.0[0].wrapping_sub(1);
+            place as usize
+        } else {
+            let both = self.both();
+            *self = Places::of_both(both & both.wrapping_sub(1));
+            both.trailing_zeros() as usize
+        }
+    }
+
+    /// Takes out the place behind `place`, which there is.
+    #[inline(always)]
+    fn take_next(&mut self, place: usize) -> Neighbours {
+        let of = |before: u32, taken: u32, behind: u32| Neighbours {
+            before: before as usize % N,
+            taken: taken as usize % N,
+            behind: behind as usize % N,
+        };
+        if N <= 64 {
+            let bits = self.0[0];
+            let (below, above) = (bits & !(u64::MAX << place), bits & (u64::MAX << place << 1));
+            let behind = above & above.wrapping_sub(1);
+            self.0[0] ^= above ^ behind;
+            of(63_u32.wrapping_sub(below.leading_zeros()), above.trailing_zeros(), behind.trailing_zeros())
+        } else {
+            let bits = self.both();
+            let (below, above) = (bits & !(u128::MAX << place), bits & (u128::MAX << place << 1));
+            let behind = above & above.wrapping_sub(1);
+            *self = Places::of_both(bits ^ above ^ behind);
+            of(127_u32.wrapping_sub(below.leading_zeros()), above.trailing_zeros(), behind.trailing_zeros())
+        }
     }
 }
 
@@ -182,21 +245,32 @@ fn merge_by_scan<const N: usize>(
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "24 bits and 6 are fewer than 32")]
-const fn rank_at<const N: usize>(rank: u32, place: usize) -> i32 {
-    (rank as usize * N + place) as i32
+#[expect(clippy::cast_possible_truncation, reason = "25 bits and 7 are 32")]
+const fn rank_at<const N: usize>(rank: u32, place: usize) -> u32 {
+    (rank as usize * N + place) as u32
 }
 
-/// Signed numbers in four strands, which becomes a comparison of four at a time even in SSE2.
+/// As a signed number in the same order, and the other way round: where all fit, the same number.
+#[inline(always)]
+const fn signed<const N: usize>(ranked: u32) -> i32 {
+    (if N <= 64 { ranked } else { ranked ^ 1 << 31 }).cast_signed()
+}
+
+/// Signed numbers in four strands, which becomes a comparison of four at a time even in SSE2; of many in sixteen.
 #[inline(always)]
 fn least<const N: usize>(ranked: &[i32; N]) -> i32 {
-    let mut least = [i32::MAX; 4];
-    for four in ranked.chunks_exact(4) {
-        for (least, &other) in least.iter_mut().zip(four) {
+    if N <= 64 { least_of_strands::<4>(ranked) } else { least_of_strands::<16>(ranked) }
+}
+
+#[inline(always)]
+fn least_of_strands<const STRANDS: usize>(ranked: &[i32]) -> i32 {
+    let mut least = [i32::MAX; STRANDS];
+    for some in ranked.as_chunks::<STRANDS>().0 {
+        for (least, &other) in least.iter_mut().zip(some) {
             *least = other.min(*least);
         }
     }
-    least[0].min(least[1]).min(least[2].min(least[3]))
+    least.into_iter().fold(i32::MAX, i32::min)
 }
 
 /// A token in a linked list over the places of the piece's first tokens.

@@ -19,6 +19,7 @@ mod misses;
 mod news;
 mod output;
 mod pairs;
+mod parts;
 mod perfect;
 mod spares;
 pub mod train;

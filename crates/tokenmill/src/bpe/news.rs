@@ -109,7 +109,7 @@ mod tests {
 
         fn learn(&mut self, pieces: std::ops::Range<u32>) {
             for piece in pieces {
-                assert!(self.0.put(&spelled(piece), Kind::Whole, &[piece]));
+                self.0.put(&spelled(piece), Kind::Whole, &[piece]);
             }
         }
 

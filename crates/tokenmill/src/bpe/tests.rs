@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn longer_pieces_of_a_batch_become_what_a_heap_makes_of_them(
         (vocab, merges) in model_parts(),
-        pieces in prop::collection::vec((prop::collection::vec(b'b'..b'd', 0..70), 1..3_usize), 1..60),
+        pieces in prop::collection::vec((prop::collection::vec(b'b'..b'd', 0..140), 1..3_usize), 1..60),
         ranks: bool,
     ) {
         let byte_ids = ByteIds::of(&vocab);
@@ -134,6 +134,49 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Pieces outside ASCII in one batch, some twice: with cuts and without, parts that are tokens, that are long and that come
+    /// again; more characters than are looked at together. Tokens are cut from the text at any byte.
+    #[test]
+    fn pieces_outside_ascii_become_what_a_heap_makes_of_them(
+        pieces in prop::collection::vec((prop::collection::vec(prop::sample::select(&LETTERS[..]), 0..40), 1..12_usize, 1..3_usize), 1..20),
+        spans in prop::collection::vec((any::<prop::sample::Index>(), 2..24_usize), 0..30),
+        whole_pieces: bool,
+    ) {
+        let pieces: Vec<String> = pieces
+            .iter()
+            .flat_map(|(letters, repeated, times)| vec![format!("x{}", letters.iter().collect::<String>().repeat(*repeated)); *times])
+            .collect();
+        let text = pieces.concat();
+        let mut tokens: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
+        for (start, length) in spans {
+            let start = start.index(text.len());
+            let token = &text.as_bytes()[start..text.len().min(start + length)];
+            if !tokens.iter().any(|known| known == token) {
+                tokens.push(token.to_vec());
+            }
+        }
+        let vocab = Vocab::new((0..).zip(tokens).collect()).unwrap();
+        let byte_ids = ByteIds::of(&vocab);
+        let table = PairTable::from_ranks(&vocab, &byte_ids).unwrap();
+        let mut expected = Vec::new();
+        for piece in &pieces {
+            let known = vocab.id(piece.as_bytes()).filter(|_| whole_pieces);
+            expected.extend(known.map_or_else(|| heap(&table, &byte_ids, piece.as_bytes()), |id| vec![id]));
+        }
+        let model = BpeModel::new(Pattern::parse("x[^x]*").unwrap(), vocab, Merges::Ranks, whole_pieces).unwrap();
+        for _ in 0..2 {
+            let mut ids: Vec<u32> = Vec::new();
+            model.encode(&text, &mut ids).unwrap();
+            prop_assert_eq!(&ids, &expected);
+        }
+    }
+}
+
+const LETTERS: [char; 7] = ['a', 'é', 'ü', 'ж', '漢', '字', '😀'];
 
 /// Around the lengths at which another way begins.
 #[test]
@@ -170,11 +213,20 @@ proptest! {
         let known = |piece: &Vec<u8>| !piece.contains(&b'd');
         let expected: Vec<Option<Vec<u32>>> =
             pieces.iter().map(|piece| known(piece).then(|| heap(&table, &byte_ids, piece))).collect();
-        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        for became in in_turn::<16>(&pieces, perfect, &table, &byte_ids) {
+        let short: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        for became in in_turn::<16>(&short, perfect, &table, &byte_ids) {
             prop_assert_eq!(&became, &expected);
         }
-        for became in in_turn::<32>(&pieces, perfect, &table, &byte_ids) {
+        for became in in_turn::<32>(&short, perfect, &table, &byte_ids) {
+            prop_assert_eq!(&became, &expected);
+        }
+        // 1, 5 or 9 times.
+        let mut long: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.repeat(1 + usize::from(piece[0]) % 3 * 4)).collect();
+        long.iter_mut().for_each(|piece| piece.truncate(127));
+        let expected: Vec<Option<Vec<u32>>> =
+            long.iter().map(|piece| known(piece).then(|| heap(&table, &byte_ids, piece))).collect();
+        let long: Vec<&[u8]> = long.iter().map(Vec::as_slice).collect();
+        for became in in_turn::<128>(&long, perfect, &table, &byte_ids) {
             prop_assert_eq!(&became, &expected);
         }
     }

@@ -73,7 +73,7 @@ impl Width {
     }
 }
 
-/// In place of a number of ids: the piece may be among the medium or the long ones. The bits of a number are none of it, and
+/// In place of a number of ids: the piece may be among the others. The bits of a number are none of it, and
 /// neither are they of the zeros that stand for a piece that is not known.
 const ELSEWHERE: u8 = 0x80;
 pub(super) const NUMBER: u8 = 7;
@@ -92,7 +92,7 @@ pub(in crate::bpe) struct Became(u128);
 impl Became {
     /// The piece is not known.
     pub(in crate::bpe) const UNKNOWN: Became = Became(0);
-    /// It may be among the medium or the long ones.
+    /// It may be among the others.
     pub(in crate::bpe) const ELSEWHERE: Became = Became((ELSEWHERE as u128) << 120);
 
     /// Of some ids, where there is room for so many that are as large.

@@ -1,34 +1,35 @@
 //! How much memory a cache may take.
 
 use super::Bucket;
-use super::medium::Pair;
+use super::records::{Bounds, Line, MOST_SEGMENTS, SEGMENT};
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 
 /// The variable that sets how much memory the cache of one thread may take, in MiB.
 const CACHE_VARIABLE: &str = "TOKENMILL_CACHE_MIB";
 
-/// A million short pieces in 32 MiB, 131,072 pairs of medium ones in 16 MiB, and 16,384 long ones, which with their
-/// allocations take 1 KiB at most.
+/// A million short pieces in 32 MiB, 28 MiB of other pieces with their ids, and 524,288 places to find them by in 4 MiB.
 pub(super) const DEFAULT_MIB: usize = 64;
 
 /// How large the tables of one cache may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub buckets: usize,
-    pub pairs: usize,
-    pub long: usize,
+    pub records: Bounds,
 }
 
 impl Limits {
-    /// Half of the memory for short pieces, a quarter each for the others.
+    /// Half of the memory for short pieces, a sixteenth for the index of the others, and what is left for these.
     pub(super) fn of(mib: usize) -> Limits {
         let bytes = mib << 20;
         let at_most = |count: usize| 1 << count.ilog2();
         Limits {
             buckets: at_most(bytes / 2 / size_of::<Bucket>()),
-            pairs: at_most(bytes / 4 / size_of::<Pair>()),
-            long: bytes / 4 / 1024,
+            records: Bounds {
+                lines: at_most(bytes / 16 / size_of::<Line>()),
+                segments: (bytes / 16 * 7 / SEGMENT).min(MOST_SEGMENTS),
+                segment: SEGMENT,
+            },
         }
     }
 

@@ -1,20 +1,21 @@
 //! Pieces seen before and what they became.
 //!
-//! Words follow Zipf's law, so most pieces of a text have been merged already. Three tables, none of which grows past a
+//! Words follow Zipf's law, so most pieces of a text have been merged already. Two tables, none of which grows past a
 //! bound, so that memory does not depend on the corpus:
 //!
 //! * up to 15 bytes and 7 ids, 6 or 5 where there are more than 131,072 or 1,048,576 in the vocabulary (99 of 100 pieces of
 //!   English): 32 bytes each, two to a cache line;
-//! * up to 32 bytes and 23 ids (words of scripts with two bytes a letter, indentation): a cache line or two each;
-//! * longer ones up to 128 bytes, if they cannot be cut: a hash map, emptied when it is full.
+//! * the others up to 4,096 bytes: records as long as they must be, and an index of them (`records`).
 //!
-//! A lookup looks at two places, whatever the input. Where a piece belongs depends on a random key, so nobody can write a
-//! text whose pieces all want the same place. The ids of a piece do not depend on any of it.
+//! A lookup looks at two places of the first, or at two lines of the index and one record, whatever the input. Where a piece
+//! belongs depends on a random key, so nobody can write a text whose pieces all want the same place. The ids of a piece do
+//! not depend on any of it.
 
 mod became;
+mod ids;
 mod limits;
 mod look_up;
-mod medium;
+mod records;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -22,24 +23,19 @@ pub(super) use became::Became;
 pub(super) use limits::check_variable;
 pub(super) use look_up::Found;
 
-use super::key::{self, Kind, MEDIUM, Medium, Secrets};
+use super::key::{self, Kind, Secrets};
 use super::output::Output;
 use crate::prefetch::prefetch;
-use crate::short_key::SHORT;
+use crate::short_key::{SHORT, short_bytes};
 use crate::zeroed::{Plain, Zeroed};
 use became::Width;
 use limits::Limits;
-use medium::{MEDIUM_IDS, Pair};
-use std::collections::HashMap;
-
-/// Longest piece that is kept at all, and most ids.
-const LONG: usize = 128;
+use records::Records;
 
 /// They begin with 256 KiB each, so that a short text does not pay for a large table, and double when half of the places are
 /// taken: then others throw out one piece in ten, a rare one. (At three quarters it is one in five: text that comes again takes
 /// 2 to 5 % longer, new text a little less, as memory that is touched for the first time is not free.)
 const FIRST_BUCKETS: usize = 1 << 12;
-const FIRST_PAIRS: usize = 1 << 11;
 
 /// So many pieces are taken in at once, as their lines are asked for first.
 const AT_ONCE: usize = 32;
@@ -143,9 +139,7 @@ pub(super) struct PieceCache {
     width: Width,
     short: Zeroed<Bucket>,
     num_short: usize,
-    medium: Zeroed<Pair>,
-    num_medium: usize,
-    long: HashMap<Box<[u8]>, Box<[u32]>>,
+    records: Records,
     /// The new short pieces since somebody asked, where `keeps_learned`.
     learned: Vec<Learned>,
     keeps_learned: bool,
@@ -153,7 +147,7 @@ pub(super) struct PieceCache {
 
 impl std::fmt::Debug for PieceCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PieceCache").field("short", &self.num_short).field("medium", &self.num_medium).finish()
+        f.debug_struct("PieceCache").field("short", &self.num_short).field("records", &self.records.len()).finish()
     }
 }
 
@@ -166,9 +160,7 @@ impl PieceCache {
             width: Width::of(vocab_size),
             short: Zeroed::new(FIRST_BUCKETS, limits.buckets),
             num_short: 0,
-            medium: Zeroed::new(FIRST_PAIRS, limits.pairs),
-            num_medium: 0,
-            long: HashMap::new(),
+            records: Records::new(vocab_size, limits.records),
             limits,
             learned: Vec::new(),
             keeps_learned: false,
@@ -181,18 +173,34 @@ impl PieceCache {
         ShortPieces { buckets: &self.short, secrets: self.secrets, width: self.width }
     }
 
-    /// Asks for the cache lines that `find_medium` will read.
-    #[inline(always)]
-    pub(super) fn prefetch_medium(&self, key: &Medium) {
-        self.medium[place(self.secrets.hash_medium(key), self.medium.len())].prefetch();
+    /// What a longer piece, or one with more ids than the others have, is looked up by.
+    #[inline]
+    pub(super) fn tag(&self, piece: &[u8], kind: Kind) -> u32 {
+        self.secrets.tag(piece, kind)
     }
 
-    /// Appends the ids of a piece of up to 32 bytes that is not among the short ones, if they are known.
+    /// The same of the piece with a short key.
+    #[inline(always)]
+    pub(super) fn tag_short(&self, key: u128) -> u32 {
+        self.secrets.tag_short(key)
+    }
+
+    /// Asks for the first cache line that `find_record` will read,
+    #[inline(always)]
+    pub(super) fn prefetch_line(&self, tag: u32) {
+        self.records.prefetch_line(tag);
+    }
+
+    /// and, reading that, for the others, if there are any: a piece of which there is no record is not known.
+    #[inline(always)]
+    pub(super) fn prefetch_record(&self, tag: u32) -> bool {
+        self.records.prefetch_record(tag)
+    }
+
+    /// Appends the ids of a piece that is not among the short ones, if they are known.
     #[inline]
-    pub(super) fn find_medium<O: Output>(&self, piece: &[u8], kind: Kind, ids: &mut O) -> bool {
-        let key = Medium::of(piece, kind);
-        let pair = &self.medium[place(self.secrets.hash_medium(&key), self.medium.len())];
-        pair.find(&key).map(|found| ids.push_all(found)).is_some()
+    pub(super) fn find_record<O: Output>(&self, tag: u32, piece: &[u8], kind: Kind, ids: &mut O) -> bool {
+        self.records.find(tag, piece, kind).map(|found| found.push_to(|some| ids.push_all(some))).is_some()
     }
 
     /// Appends the ids of a short piece, if they are known.
@@ -201,26 +209,22 @@ impl PieceCache {
         became.push(self.width, ids)
     }
 
-    /// Appends the ids of a longer piece, or of one with more ids than the others have.
-    pub(super) fn get_long<O: Output>(&self, piece: &[u8], ids: &mut O) -> bool {
-        piece.len() <= LONG && self.long.get(piece).map(|known| ids.push_all(known)).is_some()
-    }
-
-    /// Remembers what a piece of up to 32 bytes became; `false` if it is too long, or has too many ids.
-    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) -> bool {
+    /// Remembers what a piece became.
+    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
         if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
             let packed = Became::of(became, self.width);
             self.put_short(key, packed.unwrap_or(Became::ELSEWHERE));
             if packed.is_some() {
-                return true;
+                return;
             }
         }
-        let fits = piece.len() <= MEDIUM && became.len() <= MEDIUM_IDS;
-        if fits {
-            self.put_medium(&Medium::of(piece, kind), became);
-        }
-        fits
+        self.put_record(self.tag(piece, kind), piece, kind, became);
+    }
+
+    /// The same of a longer piece.
+    pub(super) fn put_record(&mut self, tag: u32, piece: &[u8], kind: Kind, became: &[u32]) {
+        self.records.insert(tag, piece, kind, became);
     }
 
     /// Remembers that a short piece became the first `count` of four ids, and gives them as they are kept. Only
@@ -243,19 +247,10 @@ impl PieceCache {
         let packed = Became::of(ids, self.width).unwrap_or(Became::ELSEWHERE);
         self.put_short(key, packed);
         if packed == Became::ELSEWHERE {
-            self.put_medium(&Medium::of_short(key), ids);
+            let (bytes, length) = short_bytes(&key);
+            self.records.insert(self.secrets.tag_short(key), &bytes[..length], key::kind(key), ids);
         }
         packed
-    }
-
-    /// Remembers what a longer piece became, if it is not too long.
-    pub(super) fn put_long(&mut self, piece: &[u8], became: &[u32]) {
-        if piece.len() <= LONG {
-            if self.long.len() >= self.limits.long {
-                self.long.clear();
-            }
-            self.long.insert(piece.into(), became.into());
-        }
     }
 
     fn put_short(&mut self, key: u128, became: Became) {
@@ -316,26 +311,6 @@ impl PieceCache {
     fn short_place(&self, key: u128) -> usize {
         place(self.secrets.hash_short(key), self.short.len())
     }
-
-    fn put_medium(&mut self, key: &Medium, became: &[u32]) {
-        if self.num_medium >= self.medium.len() && self.medium.len() < self.limits.pairs {
-            let before = self.medium.len();
-            self.medium.double();
-            for place in 0..before {
-                let pair = std::mem::replace(&mut self.medium[place], Pair::EMPTY);
-                for (key, ids) in pair.entries() {
-                    self.insert_medium(&key, ids);
-                }
-            }
-        }
-        self.insert_medium(key, became);
-        self.num_medium += 1;
-    }
-
-    fn insert_medium(&mut self, key: &Medium, ids: &[u32]) {
-        let place = place(self.secrets.hash_medium(key), self.medium.len());
-        self.medium[place].insert(key, ids);
-    }
 }
 
 /// Tables have a power of two of places, far fewer than 2^32. The upper half of the hash, as every bit of the key reaches it.
@@ -346,6 +321,7 @@ fn place(hash: u64, len: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::records::Bounds;
     use super::*;
     use proptest::prelude::*;
 
@@ -359,9 +335,7 @@ mod tests {
         } else {
             false
         };
-        let found = found
-            || piece.len() <= MEDIUM && cache.find_medium(piece, kind, &mut ids)
-            || kind == Kind::Whole && cache.get_long(piece, &mut ids);
+        let found = found || cache.find_record(cache.tag(piece, kind), piece, kind, &mut ids);
         found.then_some(ids)
     }
 
@@ -370,14 +344,12 @@ mod tests {
         let mut cache = PieceCache::new(VOCAB_SIZE);
         let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
         for (number, piece) in (0..).zip(pieces) {
-            if !cache.put(piece, Kind::Whole, &[number]) {
-                cache.put_long(piece, &[number]);
-            }
+            cache.put(piece, Kind::Whole, &[number]);
             cache.put(piece, Kind::Part, &[number, 7]);
         }
         for (number, piece) in (0..).zip(pieces) {
             assert_eq!(get(&cache, piece, Kind::Whole), Some(vec![number]));
-            assert_eq!(get(&cache, piece, Kind::Part), (piece.len() <= MEDIUM).then(|| vec![number, 7]));
+            assert_eq!(get(&cache, piece, Kind::Part), Some(vec![number, 7]));
         }
     }
 
@@ -418,12 +390,15 @@ mod tests {
         for number in 0..3_u32 << 20 {
             cache.put(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
-                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number; 8]);
+                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number & 0xFF_FFFF; 8]);
             }
         }
         let limits = Limits::of(limits::DEFAULT_MIB);
-        assert_eq!((cache.short.len(), cache.medium.len()), (limits.buckets, limits.pairs));
-        assert_eq!(limits, Limits { buckets: 1 << 19, pairs: 1 << 17, long: 1 << 14 });
+        assert_eq!(cache.short.len(), limits.buckets);
+        assert_eq!(
+            limits,
+            Limits { buckets: 1 << 19, records: Bounds { lines: 1 << 16, segments: 448, segment: 1 << 16 } }
+        );
         let newest = 3_u32 << 20;
         let found = (newest - 1000..newest).filter(|number| get(&cache, &number.to_le_bytes(), Kind::Whole).is_some());
         assert!(found.count() > 990);
@@ -438,11 +413,7 @@ mod tests {
             for piece in &pieces {
                 match get(&cache, piece, Kind::Whole) {
                     Some(ids) => prop_assert_eq!(&ids, &truth(piece)),
-                    None => {
-                        if !cache.put(piece, Kind::Whole, &truth(piece)) {
-                            cache.put_long(piece, &truth(piece));
-                        }
-                    }
+                    None => cache.put(piece, Kind::Whole, &truth(piece)),
                 }
                 prop_assert_eq!(get(&cache, piece, Kind::Whole), Some(truth(piece)));
             }
