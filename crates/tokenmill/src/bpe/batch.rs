@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub has_record: [bool; Ends::MOST],
     /// Numbers of the holes that are short pieces and new,
     pub missing: [usize; Ends::MOST],
+    /// those of them whose lines are full,
+    crowded: [usize; Ends::MOST],
     /// the tokens that they may be,
     pub guesses: [Option<u32>; Ends::MOST],
     /// and of those that are equal to one of them, with its number.
@@ -45,6 +47,7 @@ impl Default for Batch {
             tags: [0; Ends::MOST],
             has_record: [false; Ends::MOST],
             missing: [0; Ends::MOST],
+            crowded: [0; Ends::MOST],
             guesses: [None; Ends::MOST],
             twins: [(0, 0); Ends::MOST],
         }
@@ -72,8 +75,8 @@ impl Batch {
 
     /// Finds out which of the holes are new, and gives how many. The others are longer or have more ids than the cache of short
     /// pieces holds: where they may be is asked for.
-    pub(super) fn find_missing(&mut self, text: &[u8], cache: &PieceCache) -> usize {
-        let mut num_missing = 0;
+    pub(super) fn find_missing(&mut self, text: &[u8], cache: &mut PieceCache) -> usize {
+        let (mut num_missing, mut num_crowded) = (0, 0);
         for (number, hole) in self.found.holes().iter().enumerate() {
             let range = self.range(hole.piece());
             let key = key::short_or_none(text, range.start, range.len());
@@ -89,12 +92,37 @@ impl Batch {
                 if key::is_long_and_not_ascii(key) {
                     cache.prefetch_line(cache.tag_short(key));
                 }
+                // Nobody can predict it.
+                self.crowded[num_crowded] = number;
+                num_crowded += usize::from(cache.short().is_crowded(place));
             } else {
                 self.tags[number] = cache.tag(&text[range], Kind::Whole);
                 cache.prefetch_line(self.tags[number]);
             }
         }
-        num_missing
+        if self.find_beside(num_crowded, cache) { self.drop_found(num_missing) } else { num_missing }
+    }
+
+    /// Finds those of the first `count` crowded pieces that had no room in their own lines; whether there is one.
+    fn find_beside(&mut self, count: usize, cache: &mut PieceCache) -> bool {
+        let mut found = false;
+        for &number in &self.crowded[..count] {
+            let became = cache.bring_home(self.places[number], self.keys[number]);
+            self.became[number] = became;
+            found |= !became.is_unknown();
+        }
+        found
+    }
+
+    /// Keeps those of the first `count` missing pieces that are still unknown, and gives how many they are.
+    fn drop_found(&mut self, count: usize) -> usize {
+        let mut left = 0;
+        for at in 0..count {
+            let number = self.missing[at];
+            self.missing[left] = number;
+            left += usize::from(self.became[number].is_unknown());
+        }
+        left
     }
 
     /// Asks for what the cache has of the pieces that are not among the short ones, once those that were missing are.

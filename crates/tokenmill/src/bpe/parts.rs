@@ -96,7 +96,7 @@ impl BpeModel {
         became.clear();
         missing.clear();
         for (number, (&key, &place)) in keys.iter().zip(&*places).enumerate() {
-            let known = cache.short().at(place, key);
+            let known = cache.short().at_or_beside(place, key);
             if known.is_unknown() && !key::is_none(key) {
                 missing.push(number);
             }

@@ -46,12 +46,12 @@ impl Width {
         120 / self.bits() as usize
     }
 
-    /// From which bit on an id is kept. The last of them lies across the middle of the 128 bits, so that the others, which
-    /// nearly all pieces do with, are found by one shift of 64.
+    /// From which bit on an id is kept: behind the number. The last of them lies across the middle of the 128 bits, so that the
+    /// others, which nearly all pieces do with, are found by one shift of 64.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "at most 7")]
     pub(super) const fn place(self, id: usize) -> u32 {
-        let below = 64 / self.bits() as usize;
+        let below = (u64::BITS - NUMBER_BITS) as usize / self.bits() as usize;
         let at = if id < below {
             id
         } else if id + 1 == self.most() {
@@ -59,7 +59,7 @@ impl Width {
         } else {
             id + 1
         };
-        at as u32 * self.bits()
+        NUMBER_BITS + at as u32 * self.bits()
     }
 
     /// Calls `work` with what it can take for a constant, as shifting by constants takes half of the instructions.
@@ -78,13 +78,16 @@ impl Width {
 const ELSEWHERE: u8 = 0x80;
 pub(super) const NUMBER: u8 = 7;
 
+/// The number and the flag are the lowest byte, which is the first to come out of a vector register.
+const NUMBER_BITS: u32 = 8;
+
 /// For each number of ids up to four: their bits.
 const FIRST: [[u32; 4]; 5] = {
     const ID: u32 = u32::MAX;
     [[0; 4], [ID, 0, 0, 0], [ID, ID, 0, 0], [ID, ID, ID, 0], [ID; 4]]
 };
 
-/// The ids of a piece as they are kept, or why they are not: each at its [`Width::place`], and their number in the last byte. How
+/// The ids of a piece as they are kept, or why they are not: each at its [`Width::place`], and their number in the first byte. How
 /// wide they are is the same for the whole table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::bpe) struct Became(u128);
@@ -93,7 +96,7 @@ impl Became {
     /// The piece is not known.
     pub(in crate::bpe) const UNKNOWN: Became = Became(0);
     /// It may be among the others.
-    pub(in crate::bpe) const ELSEWHERE: Became = Became((ELSEWHERE as u128) << 120);
+    pub(in crate::bpe) const ELSEWHERE: Became = Became(ELSEWHERE as u128);
 
     /// Of some ids, where there is room for so many that are as large.
     pub(super) fn of(ids: &[u32], width: Width) -> Option<Became> {
@@ -124,7 +127,7 @@ impl Became {
             };
             let all = [id(0), id(1), id(2), id(3), id(4), id(5), id(6)];
             let half = |half: usize| all.iter().fold(0, |packed, id| packed | id[half]);
-            Became(u128::from(half(0)) | u128::from(half(1) | (count as u64) << 56) << 64)
+            Became(u128::from(half(0) | count as u64) | u128::from(half(1)) << 64)
         })
     }
 
@@ -141,13 +144,13 @@ impl Became {
     /// Whether it is `UNKNOWN`.
     #[inline(always)]
     pub(in crate::bpe) fn is_unknown(self) -> bool {
-        self.0 >> 120 == 0
+        self.0.to_le_bytes()[0] == 0
     }
 
     /// How many ids there are; 0 if they are not known.
     #[inline(always)]
     pub(in crate::bpe) fn count(self) -> usize {
-        usize::from((self.0 >> 120) as u8 & NUMBER)
+        usize::from(self.0.to_le_bytes()[0] & NUMBER)
     }
 
     /// The ids, if they are known, and zeros behind them. The width should be a constant.
@@ -219,12 +222,12 @@ mod tests {
             if let Some(became) = became {
                 // By definition.
                 let mut places: Vec<usize> = (0..width.most()).collect();
-                places.insert(64 / width.bits() as usize, width.most() - 1);
+                places.insert(56 / width.bits() as usize, width.most() - 1);
                 for (place, &id) in places[..width.most()].iter().enumerate() {
-                    let kept = became.0 >> (place as u32 * width.bits()) & u128::from(width.mask());
+                    let kept = became.0 >> (8 + place as u32 * width.bits()) & u128::from(width.mask());
                     prop_assert_eq!(kept, ids.get(id).map_or(0, |id| u128::from(*id)));
                 }
-                prop_assert_eq!(became.0 >> 120, ids.len() as u128);
+                prop_assert_eq!(became.0 & 0xFF, ids.len() as u128);
                 prop_assert_eq!((became.count(), &became.ids(width)[..ids.len()]), (ids.len(), &ids[..]));
                 prop_assert!(!became.is_unknown());
                 if let Ok(mut four) = <[u32; 4]>::try_from(became.ids(width)[..4].to_vec()) && ids.len() <= 4 {

@@ -276,12 +276,12 @@ mod tests {
                 let key = key::short_or_none(&text, start, text.len() - start);
                 let ids: Vec<u32> = (0..num_ids as u32).map(|id| width.mask() - id * 0x2222 - last as u32).collect();
                 if num_ids > 0 && !key::is_none(key) {
-                    let place = ShortPieces { buckets: &buckets, secrets, width }.place(key) / LINE;
+                    let place = ShortPieces { buckets: &buckets, secrets, width, group: 1 }.place(key) / LINE;
                     buckets[place].insert(key, Became::of(&ids, width).unwrap_or(Became::ELSEWHERE));
                 }
             }
             text.extend(vec![b'+'; after]);
-            let known = ShortPieces { buckets: &buckets, secrets, width };
+            let known = ShortPieces { buckets: &buckets, secrets, width, group: 1 };
             let want = by_definition(&text, before, &ends, known);
             for &level in Level::available() {
                 prop_assert_eq!(&looked_up(level, &text, before, &ends, known), &want, "{:?}", level);

@@ -171,6 +171,22 @@ mod x86 {
         numbers
     };
 
+    /// Writes `position` + each of sixteen numbers.
+    ///
+    /// # Safety
+    /// AVX-512 F.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_wrap, reason = "the instruction takes integers as signed")]
+    unsafe fn write_sixteen(numbers: __m128i, position: usize, places: &mut [usize; 16]) {
+        // SAFETY: the caller has AVX-512 F; twice eight places are the array.
+        unsafe {
+            let position = _mm512_set1_epi64(position as i64);
+            let (lower, upper) = (_mm512_cvtepu8_epi64(numbers), _mm512_cvtepu8_epi64(_mm_srli_si128::<8>(numbers)));
+            _mm512_storeu_si512(places.as_mut_ptr().cast(), _mm512_add_epi64(position, lower));
+            _mm512_storeu_si512(places[8..].as_mut_ptr().cast(), _mm512_add_epi64(position, upper));
+        }
+    }
+
     #[expect(clippy::cast_possible_wrap, reason = "the instructions take bytes as signed")]
     impl Block for Avx512 {
         #[inline(always)]
@@ -213,21 +229,20 @@ mod x86 {
         }
 
         #[inline(always)]
-        #[expect(clippy::cast_possible_wrap, reason = "the instruction takes integers as signed")]
         fn write_places(bits: u64, position: usize, places: &mut [usize; WINDOW]) {
-            // SAFETY: the caller has AVX-512 F, BW and VBMI2; eight places are written at a time, all of the array.
+            let (sixteens, _) = places.as_chunks_mut::<16>();
+            let count = bits.count_ones();
+            // SAFETY: the caller has AVX-512 F, BW and VBMI2.
             unsafe {
                 let numbers = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(NUMBERS.as_ptr().cast()));
-                let mut eights = [0_u64; WINDOW / 8];
-                _mm512_storeu_si512(eights.as_mut_ptr().cast(), numbers);
-                let first = _mm512_set1_epi64(position as i64);
-                let count = bits.count_ones() as usize;
-                for (number, places) in places.chunks_exact_mut(8).enumerate() {
-                    if number * 8 >= count {
-                        break;
+                // Nearly all windows have between 8 and 16.
+                write_sixteen(_mm512_castsi512_si128(numbers), position, &mut sixteens[0]);
+                if count > 16 {
+                    write_sixteen(_mm512_extracti32x4_epi32::<1>(numbers), position, &mut sixteens[1]);
+                    if count > 32 {
+                        write_sixteen(_mm512_extracti32x4_epi32::<2>(numbers), position, &mut sixteens[2]);
+                        write_sixteen(_mm512_extracti32x4_epi32::<3>(numbers), position, &mut sixteens[3]);
                     }
-                    let eight = _mm512_cvtepu8_epi64(_mm_loadl_epi64(eights[number..].as_ptr().cast()));
-                    _mm512_storeu_si512(places.as_mut_ptr().cast(), _mm512_add_epi64(first, eight));
                 }
             }
         }

@@ -82,6 +82,13 @@ impl Masks {
         self.space |= of(Class::Space);
     }
 
+    /// Blanks behind something else than white space. Every pattern begins a piece there, and what is before does not depend on
+    /// what is behind (see `cuts`). They are found in a fraction of the time that the rules take.
+    #[inline(always)]
+    pub(super) fn cuts(&self) -> u64 {
+        self.blank & !(self.space << 1) & !1
+    }
+
     /// The bits of `starts` that may be trusted: those before `unclear`, and of white space that reaches up to there
     /// only the first, as the rest depends on what follows it.
     #[inline(always)]

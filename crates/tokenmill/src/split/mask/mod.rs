@@ -6,8 +6,9 @@
 //!
 //! A window always begins where a piece begins, and what follows such a place does not depend on what lies before it
 //! (no pattern looks behind). So nothing is carried from window to window: the next one begins at the last start that
-//! this one is sure of. What the bits cannot express (a piece longer than a window, rare classes, the last bytes of
-//! the text) goes to the scanner, one piece at a time; the scanners are the specification, and the tests compare.
+//! this one is sure of, or, as windows wait for each other, at a late one that is known before the rules have been
+//! applied. What the bits cannot express (a piece longer than a window, rare classes, the last bytes of the text) goes to
+//! the scanner, one piece at a time; the scanners are the specification, and the tests compare.
 
 mod block;
 mod classes;
@@ -24,6 +25,10 @@ use classes::Masks;
 
 /// Bytes in a window.
 const WINDOW: usize = 64;
+
+/// A window ends at its last cut, if there is one from this byte on: then the next one need not wait for the rules. An earlier
+/// one would make windows too short.
+const LATE: u32 = 40;
 
 /// Ends of pieces, as many as a batch holds. A window adds at most 64.
 #[derive(Debug)]
@@ -143,6 +148,14 @@ fn windows<B: Block>(
         };
         let masks = Masks::of::<B>(window, text, position);
         let Starts { starts, unclear } = starts(&masks, text, position);
+        let cuts = masks.cuts();
+        if cuts >> LATE != 0 && unclear == u64::BITS {
+            let cut = 63 - cuts.leading_zeros();
+            debug_assert!(starts >> cut & 1 == 1, "a piece begins at a cut");
+            ends.push_bits::<B>(position, starts & (u64::MAX >> (63 - cut)) & !1);
+            position += cut as usize;
+            continue;
+        }
         let sure = starts & masks.sure(unclear) & !1;
         if sure != 0 {
             ends.push_bits::<B>(position, sure);
