@@ -42,7 +42,7 @@ class Tokenizer:
     Lone surrogates in a `str` are encoded as U+FFFD, as tiktoken does.
 
     Two environment variables, neither of which changes an id: `TOKENMILL_NUM_THREADS` (all processors) and
-    `TOKENMILL_CACHE_MIB`, the most memory in MiB for the pieces that each thread remembers (64). Threads are
+    `TOKENMILL_CACHE_MIB`, the most memory in MiB for the pieces that each thread remembers (48). Threads are
     used for texts and batches from 64 KiB on.
     """
 

@@ -1,15 +1,16 @@
 //! How much memory a cache may take.
 
-use super::Bucket;
 use super::records::{Bounds, Line, MOST_SEGMENTS, SEGMENT};
+use super::short::Bucket;
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 
 /// The variable that sets how much memory the cache of one thread may take, in MiB.
 const CACHE_VARIABLE: &str = "TOKENMILL_CACHE_MIB";
 
-/// A million short pieces in 32 MiB, 28 MiB of other pieces with their ids, and 524,288 places to find them by in 4 MiB.
-pub(super) const DEFAULT_MIB: usize = 64;
+/// 524,288 short pieces in 16 MiB, 28 MiB of other pieces with their ids, and 524,288 places to find them by in 4 MiB. (Twice as
+/// many short ones save a corpus less than their memory costs, which each thread touches for the first time.)
+pub(super) const DEFAULT_MIB: usize = 48;
 
 /// How large the tables of one cache may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +20,15 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Half of the memory for short pieces, a sixteenth for the index of the others, and what is left for these.
+    /// A third of the memory for short pieces, a twelfth for the index of the others, and what is left for these.
     pub(super) fn of(mib: usize) -> Limits {
         let bytes = mib << 20;
         let at_most = |count: usize| 1 << count.ilog2();
         Limits {
-            buckets: at_most(bytes / 2 / size_of::<Bucket>()),
+            buckets: at_most(bytes / 3 / size_of::<Bucket>()),
             records: Bounds {
-                lines: at_most(bytes / 16 / size_of::<Line>()),
-                segments: (bytes / 16 * 7 / SEGMENT).min(MOST_SEGMENTS),
+                lines: at_most(bytes / 12 / size_of::<Line>()),
+                segments: (bytes / 12 * 7 / SEGMENT).min(MOST_SEGMENTS),
                 segment: SEGMENT,
             },
         }

@@ -9,8 +9,8 @@
 //!
 //! No branch depends on what is found, as nobody can predict that.
 
-use super::ShortPieces;
 use super::became::{SHORT_IDS, Width};
+use super::short::ShortPieces;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 use crate::bpe::key;
@@ -219,7 +219,7 @@ fn find<const WIDTH: usize>(chunk: &Chunk, known: ShortPieces<'_>, found: &mut F
 #[cfg(test)]
 mod tests {
     use super::super::became::Became;
-    use super::super::{Bucket, LINE};
+    use super::super::short::{Bucket, LINE};
     use super::*;
     use crate::bpe::key::Secrets;
     use proptest::prelude::*;

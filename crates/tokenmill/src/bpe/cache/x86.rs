@@ -2,7 +2,7 @@
 
 use super::became::{NUMBER, Width};
 use super::look_up::{CHUNK, Chunk, Found, IDS_ROOM, LookUp, Portable, SoFar};
-use super::{Bucket, LINE, ShortPieces};
+use super::short::{Bucket, LINE, ShortPieces};
 use crate::bpe::key;
 use crate::short_key::SHORT;
 use std::arch::asm;
