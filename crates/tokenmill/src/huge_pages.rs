@@ -5,7 +5,8 @@
 
 use std::collections::TryReserveError;
 
-const HUGE_PAGE: usize = 2 << 20;
+/// Bytes of a large page on x86-64 and mostly elsewhere.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// What the allocator may need for itself in a mapping of its own.
 const HEADER: usize = 64;

@@ -48,9 +48,8 @@ impl<T: Plain> Zeroed<T> {
         assert!(end <= self.map.len(), "no room for {len}");
         #[cfg(target_os = "linux")]
         {
-            const HUGE_PAGE: usize = 2 << 20;
             // Wishes: kernels built without huge pages say no, and such as are older than 5.14 to the second.
-            if start >= HUGE_PAGE {
+            if start >= crate::huge_pages::HUGE_PAGE {
                 let _ = self.map.advise_range(memmap2::Advice::HugePage, start, end - start);
             }
             let _ = self.map.advise_range(memmap2::Advice::PopulateWrite, start, end - start);
