@@ -16,6 +16,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import tokenmill as tm
+from processes import NO_THREADS_LEFT
 from reference.store_writer import write_store
 from tokenmill.loader import DataLoader
 
@@ -73,10 +74,13 @@ def test_lightning_resumes_in_the_middle_of_an_epoch(store: tm.TokenStore, tmp_p
 
 
 def test_torchrun_goes_on_with_another_number_of_processes(store: tm.TokenStore, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    run = f"import runpy\nrunpy.run_path({str(FOLDER / 'torchrun_ddp.py')!r}, run_name='__main__')"
+    script.write_text(run + NO_THREADS_LEFT)
     for processes in (2, 1):
-        command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", script]
         result = subprocess.run(
-            [sys.executable, *command, FOLDER / "torchrun_ddp.py", store.path, tmp_path / "state.json"],
+            [sys.executable, *command, store.path, tmp_path / "state.json"],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,

@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 import tokenmill as tm
+from processes import NO_THREADS_LEFT
 from samples import standard_library
 from tokenmill.cli import main
 from tokenmill.cli import train as cli_train
@@ -230,7 +231,7 @@ def test_another_number_of_processes_goes_on_with_the_same_batches(
         "options = TrainOptions(config=Path(sys.argv[3]), max_length=32, batch_rows=4, steps=12,\n"
         "    eval_tokens=512, device='cpu', save_every=5, eval_every=6)\n"
         "train_model(tm.TokenStore.open(sys.argv[1]), Path(sys.argv[2]), options, resume=True,\n"
-        "    progress=progress)\n",
+        f"    progress=progress)\n{NO_THREADS_LEFT}",
         encoding="utf-8",
     )
 
