@@ -23,15 +23,25 @@ mod x86;
 pub(super) use became::Became;
 pub(super) use limits::check_variable;
 pub(super) use look_up::Found;
-pub(super) use short::{LINE, Learned, ShortPieces};
+pub(super) use short::{LINE, ShortPieces};
 
 use super::key::{self, Kind, Secrets};
 use super::output::Output;
 use crate::short_key::{SHORT, short_bytes};
 use became::Width;
 use limits::Limits;
-use records::Records;
-use short::ShortTable;
+use records::{Records, Segment};
+use short::{ShortPiece, ShortTable};
+
+/// So many new short pieces are a part of what is learned.
+pub(super) const PART: usize = 1024;
+
+/// New pieces, and what they became, for other caches of the same tokenizer.
+#[derive(Debug)]
+pub(super) enum Learned {
+    Short(Box<[ShortPiece]>),
+    Others(Segment),
+}
 
 /// The cache of one thread and one tokenizer.
 pub(super) struct PieceCache {
@@ -41,7 +51,7 @@ pub(super) struct PieceCache {
     short: ShortTable,
     records: Records,
     /// The new short pieces since somebody asked, where `keeps_learned`.
-    learned: Vec<Learned>,
+    learned: Vec<ShortPiece>,
     keeps_learned: bool,
 }
 
@@ -153,7 +163,7 @@ impl PieceCache {
 
     fn put_short(&mut self, key: u128, became: Became) {
         self.short.put(key, became);
-        if self.keeps_learned && became != Became::ELSEWHERE {
+        if self.keeps_learned {
             self.learned.push((key, became));
         }
     }
@@ -165,18 +175,31 @@ impl PieceCache {
     }
 
     /// Takes in what another cache of the same tokenizer has learned.
-    pub(super) fn take_in(&mut self, learned: &[Learned]) {
-        self.short.take_in(learned);
+    pub(super) fn take_in(&mut self, learned: &Learned) {
+        match learned {
+            Learned::Short(pieces) => self.short.take_in(pieces),
+            Learned::Others(segment) => self.records.take_in(segment),
+        }
     }
 
-    /// Whether new short pieces are kept for others.
+    /// Whether new pieces are kept for others.
     pub(super) fn keep_learned(&mut self, keep: bool) {
         self.keeps_learned = keep;
+        self.records.keep_full(keep);
     }
 
-    /// Those that have been kept.
-    pub(super) fn learned(&mut self) -> &mut Vec<Learned> {
-        &mut self.learned
+    /// How many parts there are of those that have been kept.
+    #[inline(always)]
+    pub(super) fn num_learned(&self) -> usize {
+        self.learned.len() / PART + self.records.full().len()
+    }
+
+    /// Gives these away.
+    pub(super) fn drain_learned(&mut self) -> impl Iterator<Item = Learned> {
+        let whole = self.learned.len() / PART * PART;
+        let short: Vec<Learned> = self.learned.chunks_exact(PART).map(|pieces| Learned::Short(pieces.into())).collect();
+        self.learned.drain(..whole);
+        short.into_iter().chain(self.records.drain_full().map(Learned::Others))
     }
 }
 

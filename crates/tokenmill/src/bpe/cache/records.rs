@@ -36,6 +36,9 @@ const WAYS: usize = 8;
 
 const FIRST_LINES: usize = 1 << 9;
 
+/// So many records are taken in at once.
+const AT_ONCE: usize = 16;
+
 /// So many segments more are asked for at most at once.
 const STEP: usize = 64;
 
@@ -131,7 +134,13 @@ pub(super) struct Records {
     end: usize,
     /// Says which segment is written anew.
     random: u64,
+    /// What the segments had that have been filled since somebody asked, where `keeps_full`.
+    full: Vec<Segment>,
+    keeps_full: bool,
 }
+
+/// The records of a segment, one behind the other.
+pub(in crate::bpe) type Segment = Box<[u8]>;
 
 impl Records {
     /// For ids below `vocab_size`.
@@ -146,6 +155,56 @@ impl Records {
             head: UNIT,
             end: bounds.segment,
             random: 0,
+            full: Vec::new(),
+            keeps_full: false,
+        }
+    }
+
+    /// Whether segments that are full are kept for other tables.
+    pub(super) fn keep_full(&mut self, keep: bool) {
+        self.keeps_full = keep;
+    }
+
+    /// Those that have been kept.
+    #[inline(always)]
+    pub(super) fn full(&self) -> &[Segment] {
+        &self.full
+    }
+
+    pub(super) fn drain_full(&mut self) -> impl Iterator<Item = Segment> {
+        self.full.drain(..)
+    }
+
+    /// Takes in what another table of the same tokenizer has: a segment like any other, which is full. Only where there is
+    /// room, as what is here is what this thread has met.
+    pub(super) fn take_in(&mut self, segment: &[u8]) {
+        if UNIT + segment.len() + HEADER > self.bounds.segment || self.num_segments == self.bounds.segments {
+            return;
+        }
+        let start = self.free_segment() + UNIT;
+        let end = start + segment.len();
+        self.bytes[start..end].copy_from_slice(segment);
+        self.bytes[end..][..HEADER].fill(0);
+        let mut at = start;
+        while at < end {
+            // Their lines of the index are on their way at once.
+            let mut some = [(0, 0); AT_ONCE];
+            let mut count = 0;
+            while let Some(header) = self.header(at).filter(|_| count < AT_ONCE) {
+                some[count] = (header.tag, unit(at));
+                self.prefetch_line(header.tag);
+                at += header.size(self.width);
+                count += 1;
+            }
+            if count == 0 {
+                break;
+            }
+            for &(tag, unit) in &some[..count] {
+                // What has been here before stays: it is read where it is.
+                if self.at(tag) == 0 {
+                    self.enter(tag, unit);
+                }
+            }
         }
     }
 
@@ -235,6 +294,17 @@ impl Records {
     fn begin_segment(&mut self) {
         self.bytes[self.head..][..HEADER].fill(0);
         let size = self.bounds.segment;
+        if self.keeps_full {
+            self.full.push(self.bytes[self.end - size + UNIT..self.head].into());
+        }
+        let start = self.free_segment();
+        self.head = start + UNIT;
+        self.end = start + size;
+    }
+
+    /// Where a segment begins that is new, or any but that which is being written, without its records.
+    fn free_segment(&mut self) -> usize {
+        let size = self.bounds.segment;
         let segment = if self.num_segments < self.bounds.segments {
             let there = self.bytes.len() / size;
             if self.num_segments == there {
@@ -250,17 +320,20 @@ impl Records {
             self.clear_segment(segment * size);
             segment
         };
-        self.head = segment * size + UNIT;
-        self.end = (segment + 1) * size;
+        segment * size
+    }
+
+    /// Of the record that begins here; `None` behind the last of a segment.
+    #[inline(always)]
+    fn header(&self, at: usize) -> Option<Header> {
+        let header = Header::from_bytes(*self.bytes[at..].first_chunk()?);
+        (header.length != 0).then_some(header)
     }
 
     /// Takes the records of the segment that begins here out of the index.
     fn clear_segment(&mut self, start: usize) {
         let mut at = start + UNIT;
-        while let Some(header) = self.bytes[at..].first_chunk().map(|bytes| Header::from_bytes(*bytes)) {
-            if header.length == 0 {
-                break;
-            }
+        while let Some(header) = self.header(at) {
             let place = self.place(header.tag);
             for place in [place, place ^ 1] {
                 for entry in self.index[place].units.iter_mut().filter(|entry| **entry == unit(at)) {

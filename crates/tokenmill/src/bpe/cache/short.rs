@@ -20,7 +20,7 @@ const GROUP: usize = 4;
 pub(in crate::bpe) const LINE: usize = size_of::<Bucket>();
 
 /// A new short piece, and what it became.
-pub(in crate::bpe) type Learned = (u128, Became);
+pub(super) type ShortPiece = (u128, Became);
 
 /// A cache line: two pieces. The first stays, as what comes early in a text comes often. A third goes beside: into the first of
 /// the other lines of its [`GROUP`] that has room. If none has, it throws the second out.
@@ -232,7 +232,7 @@ impl ShortTable {
     }
 
     /// Takes in what another cache of the same tokenizer has learned, where there is room: what is here came here more often.
-    pub(super) fn take_in(&mut self, learned: &[Learned]) {
+    pub(super) fn take_in(&mut self, learned: &[ShortPiece]) {
         for some in learned.chunks(AT_ONCE) {
             self.make_place();
             let places: [usize; AT_ONCE] = std::array::from_fn(|number| {
