@@ -120,7 +120,10 @@ impl BpeModel {
                 continue;
             }
             let part = &text[range.clone()];
-            if !cache.find_record(cache.tag(part, Kind::Part), part, Kind::Part, tokens) {
+            if part.len() > SHORT {
+                // Hardly any comes again but with its piece, which is kept as a whole: so only that takes memory.
+                self.merge_into(part, tokens, buffers)?;
+            } else if !cache.find_record(cache.tag(part, Kind::Part), part, Kind::Part, tokens) {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;
                 cache.put(part, Kind::Part, part_tokens);
