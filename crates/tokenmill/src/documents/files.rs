@@ -353,6 +353,10 @@ fn read_input(
     let before = read.get();
     let path = input.path.as_deref();
     let Reading { block_bytes, long_bytes, in_parts, hash } = reading;
+    // A text that fills a file is as long as the file: it need not be held to find that out.
+    let is_long = input.bytes.is_some_and(|bytes| bytes >= long_bytes as u64);
+    let fills_file = matches!(input.layout, Layout::Whole) && input.compression == Compression::None;
+    let long_bytes = if is_long && fills_file { 0 } else { long_bytes };
     let mut cutter = Cutter::new(input.number, Arc::clone(&input.name), input.layout.clone(), block_bytes)
         .with_long(in_parts.then_some(long_bytes))
         .with_spare(Arc::clone(spare));

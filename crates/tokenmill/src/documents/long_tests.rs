@@ -110,6 +110,24 @@ fn a_long_text_comes_in_parts_and_a_short_one_in_a_block() {
 }
 
 #[test]
+fn a_text_that_fills_a_long_file_is_not_held_before_its_first_part() {
+    let path = tempfile::tempdir().unwrap();
+    let path = path.path().join("a.txt");
+    std::fs::write(&path, vec![b'a'; 4 << 20]).unwrap();
+    let first = |options: &FileOptions| {
+        let source = FileSource::with_block_bytes(std::slice::from_ref(&path), options, 1000).unwrap();
+        let mut source = source.with_long_bytes(2 << 20);
+        source.in_parts(&Arc::default());
+        let block = source.next_block(&|| Ok(())).unwrap().unwrap();
+        assert!(matches!(block.layout, Layout::Part(_)));
+        source.bytes_read()
+    };
+    assert!(first(&FileOptions::default()) < 1 << 20);
+    // There may be a separator anywhere.
+    assert!(first(&separated("|")) >= 2 << 20);
+}
+
+#[test]
 fn separators_are_found_across_parts() {
     for text in ["a long one||b||||c|", "|||", "||", "a|b|c|||d", "||\n||\n\n|\u{fffd}"] {
         check("a.txt", text.as_bytes(), &separated("||"), &SIZES);
