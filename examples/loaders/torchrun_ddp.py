@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-# Before there is a process group: its functions keep the one that is there when they are imported, by DDP.
-# Gloo's threads then outlive destroy_process_group, and abort a Python that ends while they hold a tensor.
+# Before there is a process group: its functions keep the one they find, and DistributedDataParallel imports
+# them later. Then gloo's threads outlive destroy_process_group, and may abort a Python that is just ending.
 import torch.distributed.nn
 from torch.nn.parallel import DistributedDataParallel
 

@@ -30,7 +30,7 @@ pub(super) struct Parts {
     became: Vec<Became>,
     /// Numbers of those that are short and new.
     missing: Vec<usize>,
-    /// What a longer one became.
+    /// What a short one of many ids became.
     tokens: Vec<u32>,
     buffers: MergeBuffers,
 }
@@ -121,7 +121,7 @@ impl BpeModel {
             }
             let part = &text[range.clone()];
             if part.len() > SHORT {
-                // Hardly any comes again but with its piece, which is kept as a whole: so only that takes memory.
+                // Hardly any comes again but with its piece, and that is kept as a whole: so only the piece takes memory.
                 self.merge_into(part, tokens, buffers)?;
             } else if !cache.find_record(cache.tag(part, Kind::Part), part, Kind::Part, tokens) {
                 part_tokens.clear();

@@ -186,7 +186,7 @@ impl Records {
         self.bytes[start..end].copy_from_slice(segment);
         self.bytes[end..][..HEADER].fill(0);
         let mut at = start;
-        while at < end {
+        loop {
             // Their lines of the index are on their way at once.
             let mut some = [(0, 0); AT_ONCE];
             let mut count = 0;
@@ -197,7 +197,7 @@ impl Records {
                 count += 1;
             }
             if count == 0 {
-                break;
+                return;
             }
             for &(tag, unit) in &some[..count] {
                 // What has been here before stays: it is read where it is.
