@@ -46,10 +46,11 @@ def prepare(
     a special token).
 
     Documents may have any size: from 16 MiB on, those of files and standard input are read and encoded in
-    parts, and their ids wait in a temporary file in ``out.partial`` until the document is known to be whole.
-    Memory grows only with a piece of text that the tokenizer cannot cut: a word, or white space without end.
-    More than 1 GiB of that is an error, as is a document of that size where the tokenizer's pattern is a
-    regular expression of its own.
+    parts. Where such a document may still be left out (``on_error``, ``dedup``) or go to validation, its
+    ids wait in a temporary file in ``out.partial`` until it is known to be whole. Memory grows only with a
+    piece of text that the tokenizer cannot cut: a word, or white space without end. More than 1 GiB of
+    that is an error, as is a document of that size where the tokenizer's pattern is a regular expression
+    of its own.
 
     The store's bytes depend on the input alone, not on the number of threads. It appears at ``out`` when it
     is whole. After an error or Ctrl-C, and after ``kill -9`` or a power cut, nothing is there; shards that

@@ -1,18 +1,21 @@
 //! Documents that are too long to be held, on their way to a store in parts.
 //!
 //! ```text
-//! parts of the text ─► Long: hash, special tokens, ─► encode   ─► Spool: the ids so far ─► Sink
-//!                      where it can be cut           on any      in order                at the end
-//!                      in order                      thread
+//! parts of the text ─► Long: hash, special tokens, ─► encode   ─┬─────────────────────────► Sink
+//!                      where it can be cut           on any     └► Spool: the ids so far ─►
+//!                      in order                      thread        in order                at the end
 //! ```
 //!
 //! At its end only is known whether there is a document at all, and by its hash whether it has been there and which split it
-//! is for. Until then its ids are in a temporary file, so that none is in a shard that does not belong there.
+//! is for. Where that matters, its ids are in a temporary file until then, so that none is in a shard that does not belong there.
+//! Where each document goes to the same split or ends the work, they go there at once: else, of a text in one file, a fifth of
+//! the time would be one thread alone that copies and hashes them at the end.
 
 use super::Origin;
 use super::coder::{Coder, Sink, located, spells_special};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Selection};
+use super::split::Split;
 use super::text_hash::{TextHash, TextHasher};
 use super::writer::StoredId;
 use crate::bpe::Output;
@@ -51,6 +54,7 @@ pub(super) struct Piece {
     begins: bool,
     /// Whether anybody wants its ids.
     wanted: bool,
+    surely: Option<Split>,
     /// What becomes of the document, if this is its last.
     end: Option<Item>,
 }
@@ -59,6 +63,7 @@ pub(super) struct Piece {
 pub(super) struct EncodedPiece<T> {
     ids: Result<Vec<T>>,
     begins: bool,
+    surely: Option<Split>,
     end: Option<Item>,
 }
 
@@ -70,6 +75,8 @@ pub(super) struct Long<'a> {
     bytes: u64,
     cut: u64,
     wanted: bool,
+    /// The split that it goes to if the work goes on.
+    surely: Option<Split>,
 }
 
 impl<'a> Long<'a> {
@@ -82,7 +89,8 @@ impl<'a> Long<'a> {
         let splits = selection.splitter.splits();
         let on_disk = selection.on_disk.has_surely(splits, place.input, place.position);
         let hasher = TextHasher::new(options.tells_texts());
-        Ok(Long { text: (coder.long_text)()?, hasher, bytes: 0, cut: 0, wanted: !on_disk })
+        let surely = if options.skip_rejected { None } else { selection.takes_all() };
+        Ok(Long { text: (coder.long_text)()?, hasher, bytes: 0, cut: 0, wanted: !on_disk, surely })
     }
 
     /// Takes the next part of the document in `slot`. Parts come in order.
@@ -100,7 +108,7 @@ impl<'a> Long<'a> {
         let long = slot.as_mut().ok_or_else(|| Error::value("a document has no beginning"))?;
         let (mut text, start) = (long.push(&text).map_err(|error| of_document(error, &place))?, long.cut);
         long.cut += text.len() as u64;
-        let wanted = long.wanted;
+        let (wanted, surely) = (long.wanted, long.surely);
         let end = match end {
             None => None,
             Some(end) => {
@@ -122,7 +130,7 @@ impl<'a> Long<'a> {
             }
         };
         let wanted = wanted && end.as_ref().is_none_or(|item| item.action == Action::Encode);
-        Ok(Piece { place, text, start, begins, wanted, end })
+        Ok(Piece { place, text, start, begins, wanted, surely, end })
     }
 
     fn push(&mut self, text: &str) -> Result<String> {
@@ -165,7 +173,7 @@ fn of_document(error: Error, place: &Place) -> Error {
 fn dropped(place: &Place) -> Item {
     let Place { input, position, .. } = *place;
     let origin = Origin { input, position, text: TextHash::default(), text_bytes: 0, special_text: 0 };
-    Item { split: super::Split::Train, origin, action: Action::Drop }
+    Item { split: Split::Train, origin, action: Action::Drop }
 }
 
 /// The ids of a piece, BOS and EOS included.
@@ -173,7 +181,7 @@ pub(super) fn encode_piece<T>(piece: Piece, coder: &Coder<'_, T>, options: &Prep
 where
     Vec<T>: Output,
 {
-    let Piece { place, text, start, begins, wanted, end } = piece;
+    let Piece { place, text, start, begins, wanted, surely, end } = piece;
     let encode = || {
         let mut ids = Vec::with_capacity(text.len() / 4 + 2);
         if begins {
@@ -186,10 +194,10 @@ where
         }
         Ok(ids)
     };
-    EncodedPiece { ids: if wanted { encode() } else { Ok(Vec::new()) }, begins, end }
+    EncodedPiece { ids: if wanted { encode() } else { Ok(Vec::new()) }, begins, surely, end }
 }
 
-/// The ids of the document that is being encoded.
+/// The ids of the document that is being encoded, where it is not known what becomes of it.
 pub(super) struct Spool<T> {
     /// Nameless, so that nothing is left of it whatever happens; and the folder that it is in.
     file: Option<(File, PathBuf)>,
@@ -213,8 +221,11 @@ impl<T: StoredId> Spool<T> {
             self.clear()?;
         }
         match piece.ids {
-            Ok(ids) if self.failed.is_none() => self.write(&ids, sink)?,
-            Ok(_) => {}
+            Ok(_) if self.failed.is_some() => {}
+            Ok(ids) => match piece.surely {
+                Some(split) => sink.extend(split, &ids)?,
+                None => self.write(&ids, sink)?,
+            },
             Err(error) => self.failed = self.failed.take().or(Some(error)),
         }
         let Some(Item { split, origin, action, .. }) = piece.end else { return Ok(()) };

@@ -156,6 +156,14 @@ impl Selection {
         Ok(())
     }
 
+    /// The split that each document from here on goes to, if there is one that no document can miss.
+    pub fn takes_all(&self) -> Option<Split> {
+        let [split] = self.splitter.splits() else { return None };
+        let all_are_new =
+            self.texts.is_none() && matches!(self.on_disk, OnDisk::First(left) if left[*split as usize] == 0);
+        all_are_new.then_some(*split)
+    }
+
     fn is_new(&mut self, text: &TextHash) -> Result<bool> {
         let Some(texts) = &mut self.texts else { return Ok(true) };
         let (half, _) = text.sha256()?.split_at(16);
