@@ -125,10 +125,10 @@ impl Batch {
         left
     }
 
-    /// Asks for what the cache has of the pieces that are not among the short ones, once those that were missing are.
+    /// Asks for what the cache has of the pieces that are not among the short ones, once those that were missing are: nearly all.
     pub(super) fn prefetch_records(&mut self, cache: &PieceCache) {
         for number in 0..self.found.holes().len() {
-            if self.became[number] == Became::ELSEWHERE {
+            if self.became[number].count() == 0 {
                 if !key::is_none(self.keys[number]) {
                     self.tags[number] = cache.tag_short(self.keys[number]);
                 }

@@ -142,7 +142,7 @@ impl BpeModel {
                 None => self.merge_into(piece, tokens, buffers)?,
             }
         }
-        cache.put(piece, Kind::Whole, tokens);
+        cache.put(tag, piece, Kind::Whole, tokens);
         ids.push_all(tokens);
         Ok(())
     }

@@ -114,14 +114,14 @@ mod tests {
 
         fn learn(&mut self, pieces: std::ops::Range<u32>) {
             for piece in pieces {
-                self.0.put(&spelled(piece), Kind::Whole, &[piece]);
+                put(&mut self.0, &spelled(piece), &[piece]);
             }
         }
 
         /// Pieces that are not short.
         fn learn_longer(&mut self, pieces: std::ops::Range<u32>) {
             for piece in pieces {
-                self.0.put(&longer(piece), Kind::Whole, &[piece; 5]);
+                put(&mut self.0, &longer(piece), &[piece; 5]);
             }
         }
 
@@ -141,6 +141,10 @@ mod tests {
             assert!(found == Became::UNKNOWN && !known || ids == [piece], "{piece}: {ids:?}");
             known
         }
+    }
+
+    fn put(cache: &mut PieceCache, piece: &[u8], ids: &[u32]) {
+        cache.put(cache.tag(piece, Kind::Whole), piece, Kind::Whole, ids);
     }
 
     fn spelled(piece: u32) -> Vec<u8> {

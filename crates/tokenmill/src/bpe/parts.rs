@@ -123,10 +123,13 @@ impl BpeModel {
             if part.len() > SHORT {
                 // Hardly any comes again but with its piece, and that is kept as a whole: so only the piece takes memory.
                 self.merge_into(part, tokens, buffers)?;
-            } else if !cache.find_record(cache.tag(part, Kind::Part), part, Kind::Part, tokens) {
+                continue;
+            }
+            let tag = cache.tag(part, Kind::Part);
+            if !cache.find_record(tag, part, Kind::Part, tokens) {
                 part_tokens.clear();
                 self.merge_into(part, part_tokens, buffers)?;
-                cache.put(part, Kind::Part, part_tokens);
+                cache.put(tag, part, Kind::Part, part_tokens);
                 tokens.extend_from_slice(part_tokens);
             }
         }

@@ -30,7 +30,7 @@ use super::output::Output;
 use crate::short_key::{SHORT, short_bytes};
 use became::Width;
 use limits::Limits;
-use records::{Records, Segment};
+use records::Records;
 use short::{ShortPiece, ShortTable};
 
 /// So many new short pieces are a part of what is learned.
@@ -40,7 +40,8 @@ pub(super) const PART: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Learned {
     Short(Box<[ShortPiece]>),
-    Others(Segment),
+    /// The records of a segment.
+    Others(Box<[u8]>),
 }
 
 /// The cache of one thread and one tokenizer.
@@ -50,8 +51,9 @@ pub(super) struct PieceCache {
     width: Width,
     short: ShortTable,
     records: Records,
-    /// The new short pieces since somebody asked, where `keeps_learned`.
-    learned: Vec<ShortPiece>,
+    /// What is new since somebody asked, where `keeps_learned`: whole parts, and short pieces that will be one.
+    learned: Vec<Learned>,
+    new: Vec<ShortPiece>,
     keeps_learned: bool,
 }
 
@@ -71,6 +73,7 @@ impl PieceCache {
             short: ShortTable::new(secrets, width, limits.buckets),
             records: Records::new(vocab_size, limits.records),
             learned: Vec::new(),
+            new: Vec::new(),
             keeps_learned: false,
         }
     }
@@ -117,8 +120,8 @@ impl PieceCache {
         became.push(self.width, ids)
     }
 
-    /// Remembers what a piece became.
-    pub(super) fn put(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
+    /// Remembers what the piece with this hash became.
+    pub(super) fn put(&mut self, tag: u32, piece: &[u8], kind: Kind, became: &[u32]) {
         if piece.len() <= SHORT {
             let key = key::short(piece, 0, piece.len(), kind);
             let packed = Became::of(became, self.width);
@@ -127,12 +130,16 @@ impl PieceCache {
                 return;
             }
         }
-        self.put_record(self.tag(piece, kind), piece, kind, became);
+        self.put_record(tag, piece, kind, became);
     }
 
     /// The same of a longer piece.
     pub(super) fn put_record(&mut self, tag: u32, piece: &[u8], kind: Kind, became: &[u32]) {
-        self.records.insert(tag, piece, kind, became);
+        debug_assert_eq!(tag, self.tag(piece, kind));
+        let full = self.records.insert(tag, piece, kind, became);
+        if let Some(records) = full.filter(|_| self.keeps_learned) {
+            self.learned.push(Learned::Others(records.into()));
+        }
     }
 
     /// Remembers that a short piece became the first `count` of four ids, and gives them as they are kept. Only
@@ -156,7 +163,7 @@ impl PieceCache {
         self.put_short(key, packed);
         if packed == Became::ELSEWHERE {
             let (bytes, length) = short_bytes(&key);
-            self.records.insert(self.secrets.tag_short(key), &bytes[..length], key::kind(key), ids);
+            self.put_record(self.tag_short(key), &bytes[..length], key::kind(key), ids);
         }
         packed
     }
@@ -164,7 +171,11 @@ impl PieceCache {
     fn put_short(&mut self, key: u128, became: Became) {
         self.short.put(key, became);
         if self.keeps_learned {
-            self.learned.push((key, became));
+            self.new.push((key, became));
+            if self.new.len() == PART {
+                self.learned.push(Learned::Short(self.new.as_slice().into()));
+                self.new.clear();
+            }
         }
     }
 
@@ -185,21 +196,17 @@ impl PieceCache {
     /// Whether new pieces are kept for others.
     pub(super) fn keep_learned(&mut self, keep: bool) {
         self.keeps_learned = keep;
-        self.records.keep_full(keep);
     }
 
     /// How many parts there are of those that have been kept.
     #[inline(always)]
     pub(super) fn num_learned(&self) -> usize {
-        self.learned.len() / PART + self.records.full().len()
+        self.learned.len()
     }
 
     /// Gives these away.
     pub(super) fn drain_learned(&mut self) -> impl Iterator<Item = Learned> {
-        let whole = self.learned.len() / PART * PART;
-        let short: Vec<Learned> = self.learned.chunks_exact(PART).map(|pieces| Learned::Short(pieces.into())).collect();
-        self.learned.drain(..whole);
-        short.into_iter().chain(self.records.drain_full().map(Learned::Others))
+        self.learned.drain(..)
     }
 }
 
@@ -223,13 +230,17 @@ mod tests {
         found.then_some(ids)
     }
 
+    fn put(cache: &mut PieceCache, piece: &[u8], kind: Kind, became: &[u32]) {
+        cache.put(cache.tag(piece, kind), piece, kind, became);
+    }
+
     #[test]
     fn pieces_that_differ_only_in_zero_bytes_at_the_end_or_in_kind_are_different() {
         let mut cache = PieceCache::new(VOCAB_SIZE);
         let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
         for (number, piece) in (0..).zip(pieces) {
-            cache.put(piece, Kind::Whole, &[number]);
-            cache.put(piece, Kind::Part, &[number, 7]);
+            put(&mut cache, piece, Kind::Whole, &[number]);
+            put(&mut cache, piece, Kind::Part, &[number, 7]);
         }
         for (number, piece) in (0..).zip(pieces) {
             assert_eq!(get(&cache, piece, Kind::Whole), Some(vec![number]));
@@ -255,9 +266,9 @@ mod tests {
     fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
         let mut cache = PieceCache::new(VOCAB_SIZE);
         for number in 0..3_u32 << 20 {
-            cache.put(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
+            put(&mut cache, &number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
-                cache.put(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number & 0xFF_FFFF; 8]);
+                put(&mut cache, &[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number & 0xFF_FFFF; 8]);
             }
         }
         let limits = Limits::of(limits::DEFAULT_MIB);
@@ -280,7 +291,7 @@ mod tests {
             for piece in &pieces {
                 match get(&cache, piece, Kind::Whole) {
                     Some(ids) => prop_assert_eq!(&ids, &truth(piece)),
-                    None => cache.put(piece, Kind::Whole, &truth(piece)),
+                    None => put(&mut cache, piece, Kind::Whole, &truth(piece)),
                 }
                 prop_assert_eq!(get(&cache, piece, Kind::Whole), Some(truth(piece)));
             }

@@ -15,6 +15,7 @@ use super::ids::{IdWidth, Ids};
 use crate::bpe::key::Kind;
 use crate::prefetch::prefetch;
 use crate::zeroed::{Plain, Zeroed};
+use std::ops::Range;
 
 /// Longest piece that is kept: beyond, hardly any comes again.
 pub(super) const LONGEST: usize = 4096;
@@ -134,13 +135,7 @@ pub(super) struct Records {
     end: usize,
     /// Says which segment is written anew.
     random: u64,
-    /// What the segments had that have been filled since somebody asked, where `keeps_full`.
-    full: Vec<Segment>,
-    keeps_full: bool,
 }
-
-/// The records of a segment, one behind the other.
-pub(in crate::bpe) type Segment = Box<[u8]>;
 
 impl Records {
     /// For ids below `vocab_size`.
@@ -155,24 +150,7 @@ impl Records {
             head: UNIT,
             end: bounds.segment,
             random: 0,
-            full: Vec::new(),
-            keeps_full: false,
         }
-    }
-
-    /// Whether segments that are full are kept for other tables.
-    pub(super) fn keep_full(&mut self, keep: bool) {
-        self.keeps_full = keep;
-    }
-
-    /// Those that have been kept.
-    #[inline(always)]
-    pub(super) fn full(&self) -> &[Segment] {
-        &self.full
-    }
-
-    pub(super) fn drain_full(&mut self) -> impl Iterator<Item = Segment> {
-        self.full.drain(..)
     }
 
     /// Takes in what another table of the same tokenizer has: a segment like any other, which is full. Only where there is
@@ -257,49 +235,51 @@ impl Records {
         same.then(|| self.width.ids(&rest[piece.len()..], count))
     }
 
-    /// Remembers what a piece became, if it is not too long.
-    pub(super) fn insert(&mut self, tag: u32, piece: &[u8], kind: Kind, ids: &[u32]) {
-        let Some(header) = Header::of(tag, piece, kind, ids.len()) else { return };
+    /// Remembers what a piece became, if it is not too long. Where that filled a segment, gives its records, one behind the
+    /// other: another table can take them in.
+    pub(super) fn insert(&mut self, tag: u32, piece: &[u8], kind: Kind, ids: &[u32]) -> Option<&[u8]> {
+        let header = Header::of(tag, piece, kind, ids.len())?;
         // A piece may be new twice in one batch.
         if self.find(tag, piece, kind).is_some() {
-            return;
+            return None;
         }
         let size = header.size(self.width);
-        let Some(at) = self.make_room(size) else { return };
+        let (at, full) = self.make_room(size)?;
         let (first, rest) = self.bytes[at..at + size].split_at_mut(HEADER);
         first.copy_from_slice(&header.to_bytes());
         let (bytes, rest) = rest.split_at_mut(piece.len());
         bytes.copy_from_slice(piece);
         self.width.store(ids, rest);
         self.enter(tag, unit(at));
+        full.map(|full| &self.bytes[full])
     }
 
-    /// Where a record of `size` bytes begins.
+    /// Where a record of `size` bytes begins, and the records of the segment that it found full.
     #[inline]
-    fn make_room(&mut self, size: usize) -> Option<usize> {
+    fn make_room(&mut self, size: usize) -> Option<(usize, Option<Range<usize>>)> {
         // Behind it there is room for zeros.
         let taken = size + HEADER;
+        let mut full = None;
         if self.head + taken > self.end {
             if UNIT + taken > self.bounds.segment {
                 return None;
             }
-            self.begin_segment();
+            full = self.begin_segment();
         }
         self.head += size;
-        Some(self.head - size)
+        Some((self.head - size, full))
     }
 
-    /// Goes on in a new segment, or in any of the others.
+    /// Goes on in a new segment, or in any of the others. Gives where the records of the one before are, if it is another.
     #[cold]
-    fn begin_segment(&mut self) {
+    fn begin_segment(&mut self) -> Option<Range<usize>> {
         self.bytes[self.head..][..HEADER].fill(0);
         let size = self.bounds.segment;
-        if self.keeps_full {
-            self.full.push(self.bytes[self.end - size + UNIT..self.head].into());
-        }
+        let full = self.end - size + UNIT..self.head;
         let start = self.free_segment();
         self.head = start + UNIT;
         self.end = start + size;
+        (self.head != full.start).then_some(full)
     }
 
     /// Where a segment begins that is new, or any but that which is being written, without its records.
