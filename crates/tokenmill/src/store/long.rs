@@ -229,6 +229,7 @@ impl<T: StoredId> Spool<T> {
             Err(error) => self.failed = self.failed.take().or(Some(error)),
         }
         let Some(Item { split, origin, action, .. }) = piece.end else { return Ok(()) };
+        debug_assert!(piece.surely.is_none_or(|surely| (surely, action) == (split, Action::Encode)));
         match action {
             Action::Encode => {
                 if let Some(error) = self.failed.take() {
