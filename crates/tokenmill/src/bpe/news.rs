@@ -114,14 +114,14 @@ mod tests {
 
         fn learn(&mut self, pieces: std::ops::Range<u32>) {
             for piece in pieces {
-                put(&mut self.0, &spelled(piece), &[piece]);
+                self.0.put_piece(&spelled(piece), Kind::Whole, &[piece]);
             }
         }
 
         /// Pieces that are not short.
         fn learn_longer(&mut self, pieces: std::ops::Range<u32>) {
             for piece in pieces {
-                put(&mut self.0, &longer(piece), &[piece; 5]);
+                self.0.put_piece(&longer(piece), Kind::Whole, &[piece; 5]);
             }
         }
 
@@ -141,10 +141,6 @@ mod tests {
             assert!(found == Became::UNKNOWN && !known || ids == [piece], "{piece}: {ids:?}");
             known
         }
-    }
-
-    fn put(cache: &mut PieceCache, piece: &[u8], ids: &[u32]) {
-        cache.put(cache.tag(piece, Kind::Whole), piece, Kind::Whole, ids);
     }
 
     fn spelled(piece: u32) -> Vec<u8> {
@@ -187,7 +183,7 @@ mod tests {
             one.exchange(&news);
             other.exchange(&news);
         }
-        // 1,024 bytes each, and 12 of a segment's 64 KiB are not theirs: three are full, the fourth is not.
+        // 1,024 bytes each, and 12 bytes of a segment of 64 KiB are not theirs: three are full, the fourth is not.
         assert_eq!((news.count.load(Ordering::Relaxed), other.0.num_learned()), (3, 0));
         let known: Vec<u32> = (0..200).filter(|piece| other.knows_longer(*piece)).collect();
         assert_eq!(known, Vec::from_iter(0..3 * 63));

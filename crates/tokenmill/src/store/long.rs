@@ -54,6 +54,7 @@ pub(super) struct Piece {
     begins: bool,
     /// Whether anybody wants its ids.
     wanted: bool,
+    /// Where they go, if that is known before the end.
     surely: Option<Split>,
     /// What becomes of the document, if this is its last.
     end: Option<Item>,
@@ -197,7 +198,7 @@ where
     EncodedPiece { ids: if wanted { encode() } else { Ok(Vec::new()) }, begins, surely, end }
 }
 
-/// The ids of the document that is being encoded, where it is not known what becomes of it.
+/// The document that is being encoded: its ids, where it is not known yet what becomes of it.
 pub(super) struct Spool<T> {
     /// Nameless, so that nothing is left of it whatever happens; and the folder that it is in.
     file: Option<(File, PathBuf)>,

@@ -101,9 +101,7 @@ impl OnDisk {
             }
         }
     }
-}
 
-impl OnDisk {
     /// Whether the next document is there whatever its text says, which is not known yet.
     pub fn has_surely(&self, splits: &[Split], input: u32, position: u64) -> bool {
         splits.iter().all(|split| match self {
@@ -112,6 +110,11 @@ impl OnDisk {
                 gaps[*split as usize].front().is_none_or(|gap| gap.after >= Some((u64::from(input), position)))
             }
         })
+    }
+
+    /// Whether no document of a split is there from here on.
+    fn has_no_more(&self, split: Split) -> bool {
+        matches!(self, OnDisk::First(left) if left[split as usize] == 0)
     }
 }
 
@@ -156,12 +159,10 @@ impl Selection {
         Ok(())
     }
 
-    /// The split that each document from here on goes to, if there is one that no document can miss.
+    /// The split that is to get each document from here on, whatever its text says; `None`: that depends on the text.
     pub fn takes_all(&self) -> Option<Split> {
         let [split] = self.splitter.splits() else { return None };
-        let all_are_new =
-            self.texts.is_none() && matches!(self.on_disk, OnDisk::First(left) if left[*split as usize] == 0);
-        all_are_new.then_some(*split)
+        (self.texts.is_none() && self.on_disk.has_no_more(*split)).then_some(*split)
     }
 
     fn is_new(&mut self, text: &TextHash) -> Result<bool> {

@@ -218,6 +218,13 @@ mod tests {
 
     const VOCAB_SIZE: usize = 1 << 24;
 
+    impl PieceCache {
+        /// [`PieceCache::put`], for tests that have no hash.
+        pub(in crate::bpe) fn put_piece(&mut self, piece: &[u8], kind: Kind, became: &[u32]) {
+            self.put(self.tag(piece, kind), piece, kind, became);
+        }
+    }
+
     fn get(cache: &PieceCache, piece: &[u8], kind: Kind) -> Option<Vec<u32>> {
         let mut ids = Vec::new();
         let found = if piece.len() <= SHORT {
@@ -230,17 +237,13 @@ mod tests {
         found.then_some(ids)
     }
 
-    fn put(cache: &mut PieceCache, piece: &[u8], kind: Kind, became: &[u32]) {
-        cache.put(cache.tag(piece, kind), piece, kind, became);
-    }
-
     #[test]
     fn pieces_that_differ_only_in_zero_bytes_at_the_end_or_in_kind_are_different() {
         let mut cache = PieceCache::new(VOCAB_SIZE);
         let pieces = [&b"a"[..], b"a\0", b"\0", b"\0\0", &[0; 15], &[0; 16], &[0; 17], &[0; 31], &[0; 32], &[0; 33]];
         for (number, piece) in (0..).zip(pieces) {
-            put(&mut cache, piece, Kind::Whole, &[number]);
-            put(&mut cache, piece, Kind::Part, &[number, 7]);
+            cache.put_piece(piece, Kind::Whole, &[number]);
+            cache.put_piece(piece, Kind::Part, &[number, 7]);
         }
         for (number, piece) in (0..).zip(pieces) {
             assert_eq!(get(&cache, piece, Kind::Whole), Some(vec![number]));
@@ -266,9 +269,9 @@ mod tests {
     fn the_cache_grows_to_its_bound_and_keeps_what_fits() {
         let mut cache = PieceCache::new(VOCAB_SIZE);
         for number in 0..3_u32 << 20 {
-            put(&mut cache, &number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
+            cache.put_piece(&number.to_le_bytes(), Kind::Whole, &[number & 0xFF_FFFF]);
             if number % 4 == 0 {
-                put(&mut cache, &[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number & 0xFF_FFFF; 8]);
+                cache.put_piece(&[number.to_le_bytes(); 5].concat(), Kind::Whole, &[number & 0xFF_FFFF; 8]);
             }
         }
         let limits = Limits::of(limits::DEFAULT_MIB);
@@ -291,7 +294,7 @@ mod tests {
             for piece in &pieces {
                 match get(&cache, piece, Kind::Whole) {
                     Some(ids) => prop_assert_eq!(&ids, &truth(piece)),
-                    None => put(&mut cache, piece, Kind::Whole, &truth(piece)),
+                    None => cache.put_piece(piece, Kind::Whole, &truth(piece)),
                 }
                 prop_assert_eq!(get(&cache, piece, Kind::Whole), Some(truth(piece)));
             }
