@@ -60,7 +60,7 @@ def make_store(folder: Path, data: Any) -> dict[str, Any]:
     cuts = np.cumsum(np.random.default_rng(1).integers(1, 1200, len(data) // 600 + 1))
     ends = [*cuts[cuts < len(data)].tolist(), len(data)]
     documents = [(data[a:b].tolist(), 0, a) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-    inputs = [{"name": FILE, "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": FILE, "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(
         folder / "store.tm",
         documents,

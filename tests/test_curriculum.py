@@ -167,7 +167,7 @@ def store(path: Path, lengths: list[int]) -> tm.TokenStore:
     """Documents of these lengths, whose ids count up."""
     ids = iter(range(sum(lengths)))
     documents = [([next(ids) for _ in range(length)], 0, i) for i, length in enumerate(lengths)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(path, documents, vocab_size=1000, inputs=inputs, shard_tokens=20)
     return tm.TokenStore.open(path)
 

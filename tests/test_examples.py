@@ -28,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tm.TokenStore:
     """Documents that count to 50, over and over, so that the next token can be known."""
     path = tmp_path_factory.mktemp("store") / "counting.tm"
     documents = [([(start + i) % 50 for i in range(100 + start)], 0, start) for start in range(60)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(path, documents, vocab_size=50, inputs=inputs, shard_tokens=3000)
     return tm.TokenStore.open(path)
 

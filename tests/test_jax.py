@@ -44,7 +44,7 @@ def test_batches_are_those_of_the_numpy_loader(prefetch: int) -> None:
 
 def test_document_masks_and_sources_come_along(tmp_path: Path) -> None:
     documents = [(range(start, start + 7), 0, start) for start in range(0, 70, 7)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(tmp_path / "x.tm", documents, vocab_size=100, inputs=inputs, shard_tokens=30)
     store = TokenStore.open(tmp_path / "x.tm")
     options: dict[str, Any] = {"data": Mixture({store: 1}, max_epochs=1), "document_mask": True}

@@ -17,7 +17,7 @@ from reference import ledger as slow
 from reference import packing
 from reference.store_writer import write_store
 
-INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "e3b0c442" + "0" * 56}]
+INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "e3b0c442" + "0" * 56}]
 PAD = 3
 RANGES = st.lists(st.tuples(st.integers(0, 90), st.integers(1, 40)), max_size=3)
 

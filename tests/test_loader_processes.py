@@ -20,7 +20,7 @@ from reference.store_writer import write_store
 from tokenmill.torch import TorchLoader
 
 DATA = np.arange(1000, 1103, dtype=np.uint16)  # 25 windows of 4
-INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "e3b0c442" + "0" * 56}]
+INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "e3b0c442" + "0" * 56}]
 
 
 def loader(data: Any = DATA, **options: Any) -> tm.DataLoader:

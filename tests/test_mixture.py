@@ -21,7 +21,7 @@ from reference.store_writer import write_store
 from tokenmill.mixture import Mixture, whole_weights
 from tokenmill.store import TokenStore
 
-INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "e3b0c442" + "0" * 56}]
+INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "e3b0c442" + "0" * 56}]
 #: Ids say which source and which place a token is from.
 WEB, CODE, BOOKS = (np.arange(start, start + size) for start, size in ((0, 401), (1000, 101), (2000, 41)))
 

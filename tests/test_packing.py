@@ -25,7 +25,7 @@ from tokenmill.store import TokenStore
 
 LENGTHS = [7, 0, 3, 1, 12, 2, 0, 5, 30, 4, 4, 1]
 PACKINGS = ["concat", "document", "best_fit"]
-INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "e3b0c442" + "0" * 56}]
+INPUTS = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "e3b0c442" + "0" * 56}]
 
 
 def make(path: Path, lengths: list[int] = LENGTHS, *, shard_tokens: int = 9) -> TokenStore:

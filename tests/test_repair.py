@@ -174,7 +174,7 @@ def test_a_changed_input_is_refused_by_name(tmp_path: Path, tokenizer: tm.Tokeni
     flip(store.path / "shard-00000.tokens")
     damaged = files(store.path)
     flip(tmp_path / "a b.jsonl")
-    with pytest.raises(tm.StoreError, match=r"its input .*a b.jsonl has changed: its SHA-256 is another one"):
+    with pytest.raises(tm.StoreError, match=r"its input .*a b.jsonl has changed: its BLAKE3 is another one"):
         tm.repair(store.path)
     with (tmp_path / "a b.jsonl").open("a") as file:
         file.write("\n")

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import hashlib
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from tokenmill import store as store_module
 from tokenmill.store import TokenStore
 
 INPUTS = [
-    {"name": name, "position": position, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    {"name": name, "position": position, "bytes": 0, "blake3": blake3(b"").hexdigest()}
     for name, position in [("a.txt", "byte"), ("<texts>", "row")]
 ]
 DOCUMENTS = [([], 0, 0), ([1, 2, 3], 0, 9), ([4], 1, 0), ([], 1, 1), ([5, 6, 7, 8, 9], 1, 2), ([10], 1, 3)]
@@ -142,7 +142,7 @@ def test_verify_names_file_and_block_and_reports_progress(store: TokenStore):
     assert not report.ok
     [problem] = [problem for problem in report.problems if problem.file != "tokenizer.json"]
     assert (problem.file, problem.block, problem.byte_range) == ("shard-00001.tokens", 0, (0, 10))
-    assert "shard-00001.tokens, block 0, bytes 0 to 10: its SHA-256" in str(report)
+    assert "shard-00001.tokens, block 0, bytes 0 to 10: its BLAKE3" in str(report)
     assert seen[-1] == ("verifying", "bytes", report.num_bytes, report.num_bytes)
 
 

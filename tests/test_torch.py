@@ -81,7 +81,7 @@ def test_the_state_counts_batches_taken_not_those_made_ahead(prefetch: int) -> N
 @pytest.mark.parametrize("packing", ["concat", "document", "best_fit"])
 def test_document_masks_come_as_tensors(tmp_path: Path, packing: str) -> None:
     documents = [(range(start, start + 7), 0, start) for start in range(0, 70, 7)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(tmp_path / "x.tm", documents, vocab_size=100, inputs=inputs, shard_tokens=30)
     options: dict[str, Any] = {"packing": packing, "document_mask": True, "max_length": 10, "pad_id": 99}
     options["data"] = TokenStore.open(tmp_path / "x.tm")

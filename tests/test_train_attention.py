@@ -43,7 +43,7 @@ def batches(tmp_path: Path, packing: str, rows: int = 5) -> list[TorchBatch]:
     random = np.random.default_rng(0)
     sizes = [*random.integers(1, 31, 30).tolist(), 1, 1, 1, 16, 17]
     documents = [(random.integers(0, 64, size).tolist(), 0, i) for i, size in enumerate(sizes)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(tmp_path / "x.tm", documents, vocab_size=64, inputs=inputs, shard_tokens=100)
     options: dict[str, Any] = {"max_length": 16, "packing": packing, "document_mask": True, "pad_id": 0}
     if packing == "concat":

@@ -53,7 +53,7 @@ def test_with_document_masks_each_document_is_seen_as_if_alone(
 ) -> None:
     random = np.random.default_rng(0)
     documents = [(random.integers(0, 64, size).tolist(), 0, i) for i, size in enumerate([5, 9, 3, 4, 7, 6])]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(tmp_path / "x.tm", documents, vocab_size=64, inputs=inputs, shard_tokens=30)
     options: dict[str, Any] = {"max_length": 12, "packing": packing, "document_mask": True, "pad_id": 0}
     batches = TorchLoader(

@@ -59,7 +59,7 @@ def test_document_masks_are_those_of_the_numpy_loader(tmp_path: Path, packing: s
     random = np.random.default_rng(0)
     sizes = random.integers(1, 900, 300).tolist()
     documents = [(random.integers(0, 50_000, size).tolist(), 0, i) for i, size in enumerate(sizes)]
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(tmp_path / "x.tm", documents, vocab_size=50_000, inputs=inputs, shard_tokens=20_000)
     options: dict[str, Any] = {"packing": packing, "document_mask": True, "pad_id": 0, "batch_size": 8}
     options["data"] = TokenStore.open(tmp_path / "x.tm")

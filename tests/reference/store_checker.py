@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 
 BLOCK = 4 << 20
 
@@ -51,8 +52,8 @@ def _check_shard(folder: Path, manifest: dict[str, Any], shard: dict[str, Any]) 
     sequence = b"tokenmill-shard-1\n" + _u64(record["num_tokens"]) + _u64(record["num_documents"])
     for extension in ("tokens", "docs", "origin"):
         data = (folder / f"{shard['name']}.{extension}").read_bytes()
-        blocks = [hashlib.sha256(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
-        assert record[extension] == {"bytes": len(data), "sha256": [block.hexdigest() for block in blocks]}
+        blocks = [blake3(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+        assert record[extension] == {"bytes": len(data), "blake3": [block.hexdigest() for block in blocks]}
         sequence += _u64(len(blocks)) + b"".join(block.digest() for block in blocks)
     assert hashlib.sha256(sequence).hexdigest() == shard["content_hash"]
     ids = np.fromfile(folder / f"{shard['name']}.tokens", "<u2" if manifest["dtype"] == "uint16" else "<u4")

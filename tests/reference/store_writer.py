@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from blake3 import blake3
 
 BLOCK = 4 << 20
 
@@ -91,7 +92,7 @@ def write_sparse_store(out: Path, *, shard_tokens: int, shards: int) -> None:
 
     Its files have holes and take no room. What would be hashed is not read: `verify` would say so.
     """
-    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "sha256": "0" * 64}]
+    inputs = [{"name": "a.txt", "position": "byte", "bytes": 0, "blake3": "0" * 64}]
     write_store(out, [([1], 0, 0)], vocab_size=1000, inputs=inputs, shard_tokens=10)
     manifest = json.loads((out / "manifest.json").read_text())
     del manifest["checksum"]
@@ -149,8 +150,8 @@ def _write_shard(out: Path, name: str, documents: list[Any], dtype: str, added: 
     sequence = b"tokenmill-shard-1\n" + _u64(total) + _u64(len(documents))
     for extension, data in [("tokens", tokens), ("docs", docs), ("origin", origin)]:
         (out / f"{name}.{extension}").write_bytes(data)
-        blocks = [hashlib.sha256(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
-        record[extension] = {"bytes": len(data), "sha256": [block.hexdigest() for block in blocks]}
+        blocks = [blake3(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+        record[extension] = {"bytes": len(data), "blake3": [block.hexdigest() for block in blocks]}
         sequence += _u64(len(blocks)) + b"".join(block.digest() for block in blocks)
     _seal(out / f"{name}.json", record)
     content_hash = hashlib.sha256(sequence).hexdigest()

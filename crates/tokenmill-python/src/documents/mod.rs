@@ -156,7 +156,7 @@ impl Source {
         self.with(py, |source| Ok(source.bytes_read()))
     }
 
-    /// The inputs read to their end: name, what positions count ("byte" or "row"), bytes, SHA-256.
+    /// The inputs read to their end: name, what positions count ("byte" or "row"), bytes, BLAKE3.
     fn inputs(&self, py: Python<'_>) -> PyResult<Vec<(String, &'static str, u64, String)>> {
         let records = self.with(py, |source| Ok(source.inputs()))?;
         Ok(records
@@ -166,7 +166,7 @@ impl Source {
                     PositionUnit::Byte => "byte",
                     PositionUnit::Row => "row",
                 };
-                (record.name, unit, record.bytes, record.sha256)
+                (record.name, unit, record.bytes, record.blake3)
             })
             .collect())
     }

@@ -2,7 +2,6 @@
 
 use crate::hex::to_hex;
 use flate2::bufread::MultiGzDecoder;
-use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -67,7 +66,7 @@ impl Compression {
 /// A reader that counts what passes, and hashes it if asked to.
 pub(super) struct Hashed<'a> {
     inner: Box<dyn Read>,
-    sha256: Option<Sha256>,
+    hash: Option<blake3::Hasher>,
     /// Outside, so that it can be read while a decompressor borrows this reader.
     count: &'a Cell<u64>,
 }
@@ -79,20 +78,20 @@ impl<'a> Hashed<'a> {
             Some(path) => Box::new(std::fs::File::open(path)?),
             None => Box::new(io::stdin().lock()),
         };
-        Ok(Hashed { inner, sha256: hash.then(Sha256::new), count })
+        Ok(Hashed { inner, hash: hash.then(blake3::Hasher::new), count })
     }
 
-    /// The SHA-256 of all bytes read, if it was asked for.
+    /// The BLAKE3 of all bytes read, if it was asked for.
     pub(super) fn finish(self) -> Option<String> {
-        self.sha256.map(|sha256| to_hex(&sha256.finalize()))
+        self.hash.map(|hash| to_hex(hash.finalize().as_bytes()))
     }
 }
 
 impl Read for Hashed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(&buffer[..read]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..read]);
         }
         self.count.set(self.count.get() + read as u64);
         Ok(read)

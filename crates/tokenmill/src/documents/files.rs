@@ -381,11 +381,11 @@ fn read_input(
         }
     }
     drop(bytes);
-    let record = raw.finish().map(|sha256| InputRecord {
+    let record = raw.finish().map(|blake3| InputRecord {
         name: input.name.to_string(),
         position: PositionUnit::Byte,
         bytes: read.get() - before,
-        sha256,
+        blake3,
     });
     Ok(queue.push(Message::End(record, read.get()), MESSAGE_BYTES))
 }

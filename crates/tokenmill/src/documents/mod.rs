@@ -59,9 +59,9 @@ pub struct InputRecord {
     pub position: PositionUnit,
     /// Bytes read (of the file as it lies on disk, or of UTF-8 text for iterables and Arrow).
     pub bytes: u64,
-    /// SHA-256 of those bytes, hexadecimal. For iterables and Arrow each text is followed by its length (u64,
+    /// BLAKE3 of those bytes, hexadecimal. For iterables and Arrow each text is followed by its length (u64,
     /// little-endian), so that the same bytes divided otherwise differ.
-    pub sha256: String,
+    pub blake3: String,
 }
 
 /// One input before it is read, as far as it is known then.

@@ -164,9 +164,9 @@ fn inputs_record_the_bytes_on_disk() {
     assert!(source.next_block(&|| Ok(())).unwrap().is_none());
     let inputs = source.inputs();
     assert_eq!((inputs[0].name.as_str(), inputs[0].bytes), (a.to_str().unwrap(), 3));
-    assert_eq!(inputs[0].sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(inputs[0].blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
     assert_eq!(inputs[1].bytes, size);
-    assert_ne!(inputs[1].sha256, inputs[0].sha256);
+    assert_ne!(inputs[1].blake3, inputs[0].blake3);
     assert_eq!(source.bytes_read(), 3 + size);
 }
 
@@ -205,7 +205,7 @@ fn texts_keep_rows_and_tell_how_bytes_are_divided() {
     a.push(b"d");
     let documents = a.take().unwrap().parse().unwrap();
     assert_eq!((documents.get(0), documents.positions[0]), ("d", 3));
-    assert_ne!(a.record().sha256, b.record().sha256);
+    assert_ne!(a.record().blake3, b.record().blake3);
     // Two halves of one character are not text, though their concatenation is.
     b.push(&"é".as_bytes()[..1]);
     b.push(&"é".as_bytes()[1..]);

@@ -2,7 +2,6 @@
 
 use super::{Block, InputRecord, Layout, PositionUnit};
 use crate::hex::to_hex;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A block is full at this many bytes of text.
@@ -19,7 +18,7 @@ pub struct TextBlocks {
     /// Row of the first text of the block being filled.
     first_row: u64,
     total: u64,
-    sha256: Sha256,
+    hash: blake3::Hasher,
 }
 
 impl TextBlocks {
@@ -31,7 +30,7 @@ impl TextBlocks {
             ends: Vec::new(),
             first_row: 0,
             total: 0,
-            sha256: Sha256::new(),
+            hash: blake3::Hasher::new(),
         }
     }
 
@@ -41,8 +40,8 @@ impl TextBlocks {
         self.ends.push(self.bytes.len());
         self.total += text.len() as u64;
         // With its length, so that ["ab", "c"] and ["a", "bc"] differ.
-        self.sha256.update(text);
-        self.sha256.update((text.len() as u64).to_le_bytes());
+        self.hash.update(text);
+        self.hash.update(&(text.len() as u64).to_le_bytes());
     }
 
     /// The row that the next text has.
@@ -83,7 +82,7 @@ impl TextBlocks {
             name: self.name.to_string(),
             position: PositionUnit::Row,
             bytes: self.total,
-            sha256: to_hex(&self.sha256.clone().finalize()),
+            blake3: to_hex(self.hash.finalize().as_bytes()),
         }
     }
 }

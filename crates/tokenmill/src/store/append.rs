@@ -23,7 +23,6 @@ use crate::documents::{BlockSource, FileOptions, Format, InputRecord, PlannedInp
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use crate::monitor::{Monitor, Progress};
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
@@ -103,11 +102,11 @@ impl Base {
     /// Refuses inputs that the store has under another name.
     pub(super) fn check_content(&self, inputs: &[InputRecord]) -> Result<()> {
         let names: HashMap<&str, &str> =
-            self.manifest.inputs.iter().map(|input| (input.sha256.as_str(), input.name.as_str())).collect();
+            self.manifest.inputs.iter().map(|input| (input.blake3.as_str(), input.name.as_str())).collect();
         for input in inputs {
             // What has no name of its own is told by its content alone.
             let least = if is_stream(&input.name) { 1 } else { TOLD_BY_CONTENT };
-            if let Some(name) = names.get(input.sha256.as_str()).filter(|_| input.bytes >= least) {
+            if let Some(name) = names.get(input.blake3.as_str()).filter(|_| input.bytes >= least) {
                 let partial = beside(&self.path, ".partial")?;
                 return Err(Error::store(
                     &self.path,
@@ -131,23 +130,22 @@ impl Base {
             let Some(bytes) = bytes.filter(|bytes| sizes.contains(bytes)) else { continue };
             // A name that is no file's is that of something on the net: told when it has been read.
             let Ok(mut file) = File::open(name) else { continue };
-            let (mut sha256, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+            let (mut hash, mut buffer) = (blake3::Hasher::new(), vec![0; READ_BYTES]);
             let mut done = 0;
             loop {
                 let read = file.read(&mut buffer).map_err(Error::io(name))?;
                 if read == 0 {
                     break;
                 }
-                sha256.update(&buffer[..read]);
+                hash.update(&buffer[..read]);
                 done += read as u64;
                 monitor.tick(Progress { stage: "comparing", unit: "bytes", done, total: Some(bytes) })?;
             }
-            let sha256 = to_hex(&sha256.finalize());
             self.check_content(&[InputRecord {
                 name: name.clone(),
                 position: PositionUnit::Byte,
                 bytes: done,
-                sha256,
+                blake3: to_hex(hash.finalize().as_bytes()),
             }])?;
         }
         Ok(())

@@ -4,7 +4,6 @@ use super::disk::Disk;
 use super::shard::FileRecord;
 use crate::error::Result;
 use crate::hex::to_hex;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ pub(super) struct BlockFile {
     buffer: Vec<u8>,
     filled: usize,
     /// Of the block so far.
-    sha256: Sha256,
+    hash: blake3::Hasher,
     record: FileRecord,
 }
 
@@ -37,8 +36,8 @@ impl BlockFile {
             file: disk.create(path)?,
             buffer: Vec::new(),
             filled: 0,
-            sha256: Sha256::new(),
-            record: FileRecord { bytes: 0, sha256: Vec::new() },
+            hash: blake3::Hasher::new(),
+            record: FileRecord { bytes: 0, blake3: Vec::new() },
         })
     }
 
@@ -69,7 +68,7 @@ impl BlockFile {
     fn flush(&mut self) -> Result<()> {
         let bytes = &self.buffer[..self.filled];
         self.disk.write(&self.path, &self.file, bytes)?;
-        self.sha256.update(bytes);
+        self.hash.update(bytes);
         self.record.bytes += bytes.len() as u64;
         self.filled = 0;
         if self.record.bytes.is_multiple_of(BLOCK_BYTES) {
@@ -79,7 +78,8 @@ impl BlockFile {
     }
 
     fn end_block(&mut self) {
-        self.record.sha256.push(to_hex(&self.sha256.finalize_reset()));
+        self.record.blake3.push(to_hex(self.hash.finalize().as_bytes()));
+        self.hash.reset();
         self.disk.begin_to_sync(&self.file);
     }
 

@@ -67,7 +67,7 @@ impl BlockSource for Texts {
             name: name(self.first + number),
             position: PositionUnit::Byte,
             bytes: text.len() as u64,
-            sha256: to_hex(&super::sealed::sha256(text.as_bytes())),
+            blake3: to_hex(blake3::hash(text.as_bytes()).as_bytes()),
         };
         self.texts.iter().take(self.next).enumerate().map(record).collect()
     }

@@ -151,9 +151,9 @@ impl Manifest {
                 return Err(format!("{name} {id} is not below vocab_size {}", self.vocab_size));
             }
         }
-        let hashes = self.inputs.iter().map(|input| &input.sha256).chain([&self.tokenizer_sha256]);
+        let hashes = self.inputs.iter().map(|input| &input.blake3).chain([&self.tokenizer_sha256]);
         if let Some(text) = hashes.into_iter().find(|text| from_hex(text).is_none()) {
-            return Err(format!("{text:?} is not a SHA-256 of 64 hexadecimal digits"));
+            return Err(format!("{text:?} is not a hash of 64 hexadecimal digits"));
         }
         self.tables().try_for_each(|(split, table)| table.check(split, self.dtype))?;
         self.check_history()

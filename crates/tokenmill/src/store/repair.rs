@@ -225,8 +225,8 @@ impl Repair {
     fn check_inputs(&self, read: &[InputRecord]) -> Result<()> {
         let records = self.manifest.inputs.get(self.inputs.clone()).unwrap_or_default();
         for (input, record) in read.iter().zip(records) {
-            if (input.bytes, &input.sha256) != (record.bytes, &record.sha256) {
-                return Err(self.changed(&input.name, "its SHA-256 is another one"));
+            if (input.bytes, &input.blake3) != (record.bytes, &record.blake3) {
+                return Err(self.changed(&input.name, "its BLAKE3 is another one"));
             }
         }
         if read.len() != records.len() {

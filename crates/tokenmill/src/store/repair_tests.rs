@@ -182,9 +182,9 @@ fn a_changed_input_is_named_and_the_store_left_as_it_is() {
     type Change = fn(&mut Run);
     let changes: [(&str, Change); 4] = [
         ("its input 0.txt has changed: it was 5 bytes long and is 6 now", |run| run.texts[0].push(' ')),
-        ("its input 1.txt has changed: its SHA-256 is another one", |run| run.texts[1] = "7".into()),
+        ("its input 1.txt has changed: its BLAKE3 is another one", |run| run.texts[1] = "7".into()),
         // With the same ids.
-        ("its input 0.txt has changed: its SHA-256 is another one", |run| run.texts[0] = "1\t2 3".into()),
+        ("its input 0.txt has changed: its BLAKE3 is another one", |run| run.texts[0] = "1\t2 3".into()),
         ("has changed", |run| run.texts.swap(0, 3)),
     ];
     for (reason, change) in changes {

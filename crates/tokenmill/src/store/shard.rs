@@ -97,8 +97,8 @@ pub struct ShardRecord {
 pub struct FileRecord {
     /// Size of the file.
     pub bytes: u64,
-    /// SHA-256 of each 4 MiB block (the last may be shorter), hexadecimal.
-    pub sha256: Vec<String>,
+    /// BLAKE3 of each 4 MiB block (the last may be shorter), hexadecimal.
+    pub blake3: Vec<String>,
 }
 
 /// Where a document comes from, and what it says.
@@ -252,7 +252,7 @@ impl ShardRecord {
         put_number(&mut sequence, self.num_tokens);
         put_number(&mut sequence, self.num_documents);
         for file in ShardFile::ALL {
-            let blocks = &self.file(file).sha256;
+            let blocks = &self.file(file).blake3;
             put_number(&mut sequence, u64::try_from(blocks.len()).ok()?);
             for block in blocks {
                 sequence.extend_from_slice(&from_hex(block)?);
@@ -277,7 +277,7 @@ impl ShardRecord {
         }
         for file in ShardFile::ALL {
             let record = self.file(file);
-            let blocks = u64::try_from(record.sha256.len()).ok();
+            let blocks = u64::try_from(record.blake3.len()).ok();
             if entry.file_bytes(file, dtype) != Some(record.bytes) || blocks != Some(record.bytes.div_ceil(BLOCK_BYTES))
             {
                 return Err(format!("size or number of hashes of {} cannot be right", file.name(&entry.name)));

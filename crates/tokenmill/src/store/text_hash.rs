@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextHash {
     /// XXH3 of 128 bits: tells whether an input has changed since a stopped run read it. Twelve times as fast as SHA-256, which
-    /// took a tenth of all that it takes to prepare English; who means to deceive has no text of it to choose, as the manifest
-    /// has the SHA-256 of whole inputs.
+    /// took a tenth of all that it takes to prepare English, and so are short texts with BLAKE3; who means to deceive has no text of
+    /// it to choose, as the manifest has the BLAKE3 of whole inputs.
     pub quick: u128,
     /// Where texts are told from others by it: which split they are for, and whether they have been there.
     pub sha256: Option<Hash>,

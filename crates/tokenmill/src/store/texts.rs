@@ -7,7 +7,7 @@
 //! SHA-256 tells documents that another task has, too; XXH3 is what the shard's `source` is made of. The numbers are what such a
 //! document takes with it from the summary.
 
-use super::sealed::{from_hex, sha256};
+use super::sealed::from_hex;
 use super::shard::{Origin, ShardEntry, ShardRecord, record_name, texts_name};
 use super::tasks::damaged;
 use super::text_hash::TextHash;
@@ -54,7 +54,7 @@ impl Texts<'_> {
         };
         let path = part.join(&name);
         let file = File::open(&path).map_err(Error::io(&path))?;
-        Ok(Texts { part, name, file, hashes: texts.sha256.into_iter(), bytes: Vec::new(), at: 0 })
+        Ok(Texts { part, name, file, hashes: texts.blake3.into_iter(), bytes: Vec::new(), at: 0 })
     }
 
     /// The next document, which is at a position of an input.
@@ -80,7 +80,7 @@ impl Texts<'_> {
         let path = self.part.join(&self.name);
         (&mut self.file).take(BLOCK_BYTES).read_to_end(&mut self.bytes).map_err(Error::io(path))?;
         let expected = self.hashes.next().and_then(|hash| from_hex(&hash));
-        if expected != Some(sha256(&self.bytes[begins..])) {
+        if expected != Some(*blake3::hash(&self.bytes[begins..]).as_bytes()) {
             return Err(damaged(self.part, &self.name, "its bytes have changed"));
         }
         Ok(())

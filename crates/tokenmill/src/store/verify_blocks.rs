@@ -4,7 +4,7 @@
 
 use super::dtype::Dtype;
 use super::manifest::Manifest;
-use super::sealed::{Hash, sha256};
+use super::sealed::Hash;
 use super::shard::ShardEntry;
 use super::{BLOCK_BYTES, ShardFile};
 use std::fs::File;
@@ -47,8 +47,8 @@ impl FileTask<'_> {
             Ok(bytes) => bytes,
             Err(error) => return Some(format!("cannot be read: {error}")),
         };
-        if block.hash.is_some_and(|hash| hash != sha256(&bytes)) {
-            return Some("its SHA-256 is not the one in the shard's record: bytes have changed".into());
+        if block.hash.is_some_and(|hash| blake3::hash(&bytes) != hash) {
+            return Some("its BLAKE3 is not the one in the shard's record: bytes have changed".into());
         }
         match self.kind {
             ShardFile::Tokens => self.check_tokens(&bytes, block),
