@@ -1,6 +1,7 @@
 //! Special tokens in text: found only where the caller allows them.
 
 use crate::error::{Error, Result};
+use crate::split::floor;
 use crate::vocab::SpecialToken;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use rustc_hash::FxHashMap;
@@ -161,34 +162,91 @@ impl Counter {
 
     /// Takes the next chunk.
     pub(crate) fn push(&mut self, chunk: &str) {
-        if self.matcher.longest() > 0 {
-            self.text.push_str(chunk);
-            // A token that begins before this lies in the text to its end, and so does any longer one in its place.
-            self.count((self.text.len() + 1).saturating_sub(self.matcher.longest()));
+        let longest = self.matcher.longest();
+        if longest == 0 {
+            return;
         }
+        // A token that begins before this lies in the text to its end, and so does any longer one in its place.
+        let open = |text: &str| (text.len() + 1).saturating_sub(longest);
+        let mut text = std::mem::take(&mut self.text);
+        let held = text.len();
+        // Of a long chunk only what a token reaches that begins in the text before is copied.
+        let head = if held == 0 { 0 } else { floor(chunk, 2 * longest + 4) };
+        text.push_str(&chunk[..head]);
+        let done = self.count(&text, open(&text));
+        if head == chunk.len() {
+            text.drain(..done);
+            self.text = text;
+            return;
+        }
+        let rest = &chunk[done - held..];
+        let done = self.count(rest, open(rest));
+        text.clear();
+        text.push_str(&rest[done..]);
+        self.text = text;
     }
 
     /// The text is at its end: how many tokens, the first, and where it is.
     pub(crate) fn finish(&mut self) -> (u64, Option<(String, u64)>) {
-        self.count(self.text.len());
+        let text = std::mem::take(&mut self.text);
+        self.count(&text, text.len());
         (self.count, self.first.take())
     }
 
-    /// Counts the tokens that begin before `open`.
-    fn count(&mut self, open: usize) {
+    /// Counts the tokens of what comes next that begin before `open`; how much of it is done then.
+    fn count(&mut self, text: &str, open: usize) -> usize {
         let mut done = 0;
-        for found in self.matcher.automaton.iter().flat_map(|automaton| automaton.find_iter(&self.text)) {
+        for found in self.matcher.automaton.iter().flat_map(|automaton| automaton.find_iter(text)) {
             if found.start() >= open {
                 break;
             }
-            let at = || (self.text[found.range()].to_string(), self.start + found.start() as u64);
+            let at = || (text[found.range()].to_string(), self.start + found.start() as u64);
             self.first.get_or_insert_with(at);
             self.count += 1;
             done = found.end();
         }
         // A token may begin at a byte, not within a character.
-        let done = crate::split::floor(&self.text, done.max(open));
-        self.text.drain(..done);
+        let done = floor(text, done.max(open));
         self.start += done as u64;
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TOKENS: [&str; 5] = ["<|x|>", "<|x|><|y|>", "|><", "é", "éa"];
+    const SNIPPETS: [&str; 11] =
+        ["<|x|>", "<|y|>", "<|x", "|>", "<", "|", "x", "é", "a", "中文", " a long stretch of text "];
+
+    proptest! {
+        #[test]
+        fn tokens_are_counted_in_chunks_as_in_the_whole(
+            snippets in prop::collection::vec(prop::sample::select(&SNIPPETS[..]), 0..30),
+            sizes in prop::collection::vec(0..60_usize, 1..8),
+            known in 1..TOKENS.len() + 1,
+        ) {
+            let token = |(id, text): (u32, &&str)| SpecialToken { id, text: (*text).into(), always: false };
+            let specials = Specials::new((0..).zip(&TOKENS[..known]).map(token).collect()).unwrap();
+            let (text, matcher) = (snippets.concat(), specials.matcher(Allowed::All).unwrap().into_owned());
+            let (mut count, mut first) = (0, None);
+            matcher.cut(&text, |part| {
+                if let Part::Special(_, range) = part {
+                    count += 1;
+                    first.get_or_insert((text[range.clone()].to_string(), range.start as u64));
+                }
+                Ok(())
+            }).unwrap();
+            let (mut counter, mut rest) = (Counter::new(matcher), text.as_str());
+            for size in sizes {
+                let (chunk, later) = rest.split_at(floor(rest, size));
+                counter.push(chunk);
+                rest = later;
+            }
+            counter.push(rest);
+            prop_assert_eq!(counter.finish(), (count, first));
+        }
     }
 }

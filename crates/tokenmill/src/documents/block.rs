@@ -18,7 +18,7 @@ pub enum Layout {
     JsonLines(Arc<[String]>),
     /// Texts back to back; each entry is the end of one. They come from iterables and Arrow columns.
     Texts(Vec<usize>),
-    /// The text of a part of a long document, as one of the above has it: see [`super::BlockSource::in_parts`].
+    /// A part of a long document, as one of the above has it, in a block without bytes: see [`super::BlockSource::in_parts`].
     Part(Box<Part>),
 }
 
@@ -27,6 +27,8 @@ pub enum Layout {
 pub struct Part {
     /// It is the first: what came before it, if anything, is void.
     pub begins: bool,
+    /// Its text.
+    pub text: String,
     /// It is the last, and the record, of so many bytes, holds a document; or it holds none.
     pub end: Option<Result<u64, Rejected>>,
 }
@@ -111,7 +113,8 @@ const MIN_WEIGHT: usize = 1 << 10;
 impl Block {
     /// How much work and memory it is, about in bytes.
     pub fn weight(&self) -> usize {
-        self.bytes.len().max(MIN_WEIGHT)
+        let part = if let Layout::Part(part) = &self.layout { part.text.len() } else { 0 };
+        self.bytes.len().max(part).max(MIN_WEIGHT)
     }
 
     /// Finds and checks the documents.

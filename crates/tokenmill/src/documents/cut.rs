@@ -122,9 +122,9 @@ impl Cutter {
         bytes
     }
 
-    /// Takes back bytes that were handed out and are no more needed.
-    pub(super) fn give_back(&self, bytes: Vec<u8>) {
-        self.held.give_back(bytes);
+    /// Where its memory comes from. Bytes that were handed out and are no more needed belong there.
+    pub(super) fn spare(&self) -> &Arc<Spare<u8>> {
+        self.held.spare()
     }
 
     /// Whether a long record comes next, to be read by [`Cutter::portion`].
@@ -132,8 +132,12 @@ impl Cutter {
         self.in_long
     }
 
-    /// Bytes of a long record without what ends it; `None` at its end.
-    pub(super) fn portion(&mut self, reader: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
+    /// Bytes of a long record without what ends it, as many as a block has but for its last, and newlines in them; `None` at its
+    /// end.
+    pub(super) fn portion(&mut self, reader: &mut dyn Read) -> io::Result<Option<(Vec<u8>, u64)>> {
+        if self.in_long {
+            self.held.fill(reader, self.block_bytes)?;
+        }
         while self.in_long {
             let (ending, kept) = match &self.layout {
                 Layout::JsonLines(_) => (memchr::memchr(b'\n', self.held.bytes()).map(|at| (at, 1)), 0),
@@ -148,9 +152,11 @@ impl Cutter {
             let kept = if self.in_long { kept } else { 0 };
             let (end, length) = ending.unwrap_or((self.held.bytes().len().saturating_sub(kept), 0));
             if end > 0 || !self.in_long {
+                let line = self.line;
                 let bytes = self.take(end);
+                let newlines = self.line - line;
                 self.take(length);
-                return Ok(Some(bytes));
+                return Ok(Some((bytes, newlines)));
             }
             self.held.fill(reader, self.held.bytes().len() + self.block_bytes.max(1))?;
         }

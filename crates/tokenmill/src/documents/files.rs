@@ -365,14 +365,16 @@ fn read_input(
     let mut raw = Hashed::open(path, hash, read).map_err(|error| failed(error, &cutter))?;
     let mut bytes = input.compression.decode(&mut raw).map_err(|error| failed(error, &cutter))?;
     let mut push = |block: Block| {
-        let weight = block.bytes.len() + MESSAGE_BYTES;
+        let weight = block.weight() + MESSAGE_BYTES;
         queue.push(Message::Block(block, read.get()), weight)
     };
     loop {
         cutter.set_block_bytes(sizes.next(read.get()));
         let wanted = match cutter.next(&mut bytes) {
             Ok(Some(block)) => Ok(push(block)),
-            Ok(None) if cutter.in_long() => long::read(&mut cutter, &mut bytes, block_bytes, &mut push),
+            Ok(None) if cutter.in_long() => {
+                long::read(&mut cutter, &mut bytes, block_bytes, &mut || sizes.next(read.get()), &mut push)
+            }
             Ok(None) => break,
             Err(error) => Err(error),
         };

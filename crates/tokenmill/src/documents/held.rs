@@ -77,9 +77,9 @@ impl Held {
         bytes
     }
 
-    /// Takes back what was handed out.
-    pub fn give_back(&self, bytes: Vec<u8>) {
-        self.spare.give(bytes);
+    /// Where buffers come from.
+    pub fn spare(&self) -> &Arc<Spare<u8>> {
+        &self.spare
     }
 }
 

@@ -3,6 +3,7 @@
 use super::block::not_utf8_at;
 use super::{Block, Layout, Part, Record, Rejected};
 use crate::error::Place;
+use crate::spare::Spare;
 use std::sync::Arc;
 
 /// The parts of one document on their way out.
@@ -10,6 +11,7 @@ pub(super) struct Parts<'a> {
     /// What every part is like, without its text.
     block: Block,
     part_bytes: usize,
+    spare: Arc<Spare<u8>>,
     text: String,
     begins: bool,
     push: &'a mut dyn FnMut(Block) -> bool,
@@ -18,9 +20,15 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Of a document; each part but the last has about so many bytes.
-    pub fn new(block: Block, part_bytes: usize, push: &'a mut dyn FnMut(Block) -> bool) -> Parts<'a> {
-        Parts { block, part_bytes: part_bytes.max(4), text: String::new(), begins: true, push, wanted: true }
+    /// Of a document; each part that is put together here, but the last, has about so many bytes, in memory from `spare`.
+    pub fn new(
+        block: Block,
+        part_bytes: usize,
+        spare: Arc<Spare<u8>>,
+        push: &'a mut dyn FnMut(Block) -> bool,
+    ) -> Parts<'a> {
+        let part_bytes = part_bytes.max(4);
+        Parts { block, part_bytes, spare, text: String::new(), begins: true, push, wanted: true }
     }
 
     /// Begins again: what has been added is void.
@@ -29,8 +37,27 @@ impl<'a> Parts<'a> {
         self.begins = true;
     }
 
+    /// Adds text, which is a part itself unless it is too long for one: then it is given back.
+    pub fn add_whole(&mut self, text: String) -> Option<String> {
+        if text.len() > self.part_bytes {
+            self.add(&text);
+            return Some(text);
+        }
+        if !self.text.is_empty() {
+            self.hand_on(None);
+        }
+        self.text = text;
+        self.hand_on(None);
+        None
+    }
+
     /// Adds text.
     pub fn add(&mut self, mut text: &str) {
+        if self.text.capacity() == 0 {
+            let mut memory = self.spare.take(self.part_bytes);
+            memory.clear();
+            self.text = String::from_utf8(memory).unwrap_or_default();
+        }
         while self.text.len() + text.len() >= self.part_bytes {
             // At least a character: a part has room for one.
             let mut now = self.part_bytes.saturating_sub(self.text.len()).min(text.len());
@@ -51,10 +78,8 @@ impl<'a> Parts<'a> {
     }
 
     fn hand_on(&mut self, end: Option<Result<u64, Rejected>>) {
-        let part = Part { begins: std::mem::take(&mut self.begins), end };
-        let room = String::with_capacity(if part.end.is_some() { 0 } else { self.part_bytes });
-        let text = std::mem::replace(&mut self.text, room);
-        let block = Block { layout: Layout::Part(Box::new(part)), bytes: text.into_bytes(), ..self.block.clone() };
+        let (begins, text) = (std::mem::take(&mut self.begins), std::mem::take(&mut self.text));
+        let block = Block { layout: Layout::Part(Box::new(Part { begins, text, end })), ..self.block.clone() };
         self.wanted = self.wanted && (self.push)(block);
     }
 

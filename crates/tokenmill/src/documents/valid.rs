@@ -22,10 +22,15 @@ impl<'a> Valid<'a> {
         Valid { cutter, reader, carry: Vec::new(), read: 0, newlines: 0, bad: None }
     }
 
+    /// So many bytes make the next text.
+    pub fn read_at_once(&mut self, bytes: usize) {
+        self.cutter.set_block_bytes(bytes);
+    }
+
     /// The next text, never an empty one; `None` at the end of the record. After bad bytes there is no more, but the record
     /// is read to its end.
     pub fn next(&mut self) -> io::Result<Option<String>> {
-        while let Some(portion) = self.cutter.portion(self.reader)? {
+        while let Some((portion, newlines)) = self.cutter.portion(self.reader)? {
             if self.bad.is_some() {
                 self.read += portion.len() as u64;
                 continue;
@@ -36,7 +41,7 @@ impl<'a> Valid<'a> {
             } else {
                 bytes.extend_from_slice(&portion);
             }
-            let text = self.check(bytes);
+            let text = self.check(bytes, newlines);
             if !text.is_empty() {
                 return Ok(Some(text));
             }
@@ -50,10 +55,11 @@ impl<'a> Valid<'a> {
 
     /// Takes back a text that is no more needed: its memory is that of the next but one.
     pub fn give_back(&self, text: String) {
-        self.cutter.give_back(text.into_bytes());
+        self.cutter.spare().give(text.into_bytes());
     }
 
-    fn check(&mut self, bytes: Vec<u8>) -> String {
+    /// The text of bytes with so many newlines.
+    fn check(&mut self, bytes: Vec<u8>, newlines: u64) -> String {
         let text = String::from_utf8(bytes).unwrap_or_else(|error| {
             let (valid, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
             let mut bytes = error.into_bytes();
@@ -70,7 +76,7 @@ impl<'a> Valid<'a> {
             text
         });
         self.read += text.len() as u64;
-        self.newlines += memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+        self.newlines += newlines;
         text
     }
 }

@@ -21,6 +21,7 @@ use super::writer::StoredId;
 use crate::bpe::Output;
 use crate::documents::{Part, Record, Rejected};
 use crate::error::{Error, Result};
+use crate::spare::Spare;
 use crate::tokenizer::{LongText, in_part};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -41,7 +42,6 @@ pub(super) struct Place {
 /// A part as it comes.
 pub(super) struct LongPart {
     pub place: Place,
-    pub text: String,
     pub part: Part,
 }
 
@@ -102,12 +102,12 @@ impl<'a> Long<'a> {
         coder: &Coder<'a, T>,
         options: &PrepareOptions,
     ) -> Result<Piece> {
-        let LongPart { place, text, part: Part { begins, end } } = part;
+        let LongPart { place, part: Part { begins, text, end } } = part;
         if begins {
             *slot = Some(Long::new(coder, selection, &place, options)?);
         }
         let long = slot.as_mut().ok_or_else(|| Error::value("a document has no beginning"))?;
-        let (mut text, start) = (long.push(&text).map_err(|error| of_document(error, &place))?, long.cut);
+        let (mut text, start) = (long.push(text).map_err(|error| of_document(error, &place))?, long.cut);
         long.cut += text.len() as u64;
         let (wanted, surely) = (long.wanted, long.surely);
         let end = match end {
@@ -134,13 +134,13 @@ impl<'a> Long<'a> {
         Ok(Piece { place, text, start, begins, wanted, surely, end })
     }
 
-    fn push(&mut self, text: &str) -> Result<String> {
-        self.hasher.update(text);
+    fn push(&mut self, text: String) -> Result<String> {
+        self.hasher.update(&text);
         self.bytes += text.len() as u64;
         if self.wanted {
             return self.text.push(text);
         }
-        self.text.pass(text);
+        self.text.pass(&text);
         Ok(String::new())
     }
 
@@ -177,8 +177,13 @@ fn dropped(place: &Place) -> Item {
     Item { split: Split::Train, origin, action: Action::Drop }
 }
 
-/// The ids of a piece, BOS and EOS included.
-pub(super) fn encode_piece<T>(piece: Piece, coder: &Coder<'_, T>, options: &PrepareOptions) -> EncodedPiece<T>
+/// The ids of a piece, BOS and EOS included. The memory of its text goes to `spare`.
+pub(super) fn encode_piece<T>(
+    piece: Piece,
+    coder: &Coder<'_, T>,
+    options: &PrepareOptions,
+    spare: &Spare<u8>,
+) -> EncodedPiece<T>
 where
     Vec<T>: Output,
 {
@@ -195,7 +200,9 @@ where
         }
         Ok(ids)
     };
-    EncodedPiece { ids: if wanted { encode() } else { Ok(Vec::new()) }, begins, surely, end }
+    let ids = if wanted { encode() } else { Ok(Vec::new()) };
+    spare.give(text.into_bytes());
+    EncodedPiece { ids, begins, surely, end }
 }
 
 /// The document that is being encoded: its ids, where it is not known yet what becomes of it.

@@ -166,7 +166,7 @@ where
             self.flow.run(|| {
                 let encode = |step| match step {
                     Step::Block(block) => self.encode_block(block).map(Step::Block),
-                    Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options))),
+                    Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options, &self.spare))),
                 };
                 let encoded = step.and_then(|step| self.stages.encode.time(|| encode(step)));
                 self.sink.put(number, (encoded, weight), |(sink, spool), _, (encoded, weight)| {
@@ -205,17 +205,15 @@ where
 
 /// What can be said of each block by itself.
 fn parse<T>(
-    mut block: Block,
+    block: Block,
     coder: &Coder<'_, T>,
     options: &PrepareOptions,
     splitter: Splitter,
     spare: &Spare<u8>,
 ) -> Result<Step<Parsed, LongPart>> {
     if let Layout::Part(part) = block.layout {
-        let text = String::from_utf8(std::mem::take(&mut block.bytes))
-            .map_err(|_| Error::value("a part of a document is not UTF-8"))?;
         let place = long::Place { name: block.name, input: block.input, position: block.start };
-        return Ok(Step::Part(LongPart { place, text, part: *part }));
+        return Ok(Step::Part(LongPart { place, part: *part }));
     }
     parse_block(block, coder, options, splitter, spare).map(Step::Block)
 }

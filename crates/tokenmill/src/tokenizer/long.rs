@@ -24,11 +24,12 @@ impl<'a> LongText<'a> {
     }
 
     /// Takes the next of the text; what can be encoded by itself of what has come.
-    pub(crate) fn push(&mut self, text: &str) -> Result<String> {
-        self.specials.push(text);
-        let part = self.settling.push(self.tokenizer, text);
+    pub(crate) fn push(&mut self, text: String) -> Result<String> {
+        self.specials.push(&text);
+        self.settling.hold_owned(text);
+        let part = self.settling.settled(self.tokenizer, String::new);
         self.settling.check()?;
-        Ok(part)
+        Ok(part.unwrap_or_default())
     }
 
     /// Takes the next of a text that nobody will encode.

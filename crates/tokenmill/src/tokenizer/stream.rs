@@ -113,6 +113,16 @@ impl Settling {
         self.pending.push_str(chunk);
     }
 
+    /// The same; the next part has the memory of the chunk, if that is long.
+    pub(crate) fn hold_owned(&mut self, mut chunk: String) {
+        if self.pending.len() < chunk.len() {
+            chunk.insert_str(0, &self.pending);
+            self.pending = chunk;
+        } else {
+            self.pending.push_str(&chunk);
+        }
+    }
+
     /// The next part, if one is certain. What is behind it goes into a new string.
     pub(crate) fn settled(&mut self, tokenizer: &Tokenizer, new: impl FnOnce() -> String) -> Option<String> {
         let end = self.search.settled(tokenizer, &self.matcher, &self.pending)?;
