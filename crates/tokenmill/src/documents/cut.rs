@@ -181,6 +181,12 @@ impl Scan {
                 }
                 self.scanned = buffer.len();
             }
+            Layout::Separated(separator) if separator.len() == 1 => {
+                if let Some(at) = memchr::memrchr(separator.as_bytes()[0], &buffer[self.scanned..]) {
+                    self.end = Some(self.scanned + at + 1);
+                }
+                self.scanned = buffer.len();
+            }
             // Forward, as the parser will: in "aaa" the separator "aa" ends at 2; from behind it would end at 3.
             Layout::Separated(separator) => {
                 let from = self.scanned;
