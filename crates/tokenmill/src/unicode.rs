@@ -4,6 +4,7 @@
 //! behind tiktoken: the scanners agree with that engine by construction, and an update of one is an update of both.
 
 use regex_syntax::hir::{Class as HirClass, HirKind};
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 /// What a character is to a scanner. Every character is in exactly one class.
@@ -32,6 +33,18 @@ impl Class {
     /// How many classes there are.
     pub const COUNT: usize = 8;
 
+    /// All of them, by number.
+    const ALL: [Class; Class::COUNT] = [
+        Class::Other,
+        Class::Space,
+        Class::Newline,
+        Class::Number,
+        Class::Upper,
+        Class::Lower,
+        Class::Caseless,
+        Class::Mark,
+    ];
+
     /// `\p{L}`
     pub fn is_letter(self) -> bool {
         matches!(self, Class::Upper | Class::Lower | Class::Caseless)
@@ -58,12 +71,30 @@ impl Class {
     }
 }
 
-/// Class of every code point in two levels: pages of 256, equal pages stored once (about 60 KiB in all).
+/// What is of which class, the last that says so: \r and \n are also in \s.
+const SOURCES: [(&str, Class); 7] = [
+    (r"\s", Class::Space),
+    (r"[\r\n]", Class::Newline),
+    (r"\p{N}", Class::Number),
+    (r"[\p{Lu}\p{Lt}]", Class::Upper),
+    (r"\p{Ll}", Class::Lower),
+    (r"[\p{Lm}\p{Lo}]", Class::Caseless),
+    (r"\p{M}", Class::Mark),
+];
+
+/// Code points that share a page.
+const PAGE: usize = 256;
+
+/// Pages of all code points.
+const PAGES: usize = 0x11_0000 / PAGE;
+
+/// Class of every code point in two levels: pages, of which those of one class are stored once (45 KiB in all).
 pub struct ClassTable {
     /// The first 128 again, for one load.
     ascii: [Class; 128],
     page_of: Vec<u16>,
-    pages: Vec<[Class; 256]>,
+    /// Those of each class alone come first.
+    pages: Vec<[Class; PAGE]>,
 }
 
 impl ClassTable {
@@ -95,37 +126,41 @@ impl ClassTable {
         self.pages[usize::from(self.page_of[code >> 8])][code & 0xFF]
     }
 
+    /// Page by page, not code point by code point: a process waits for it before its first piece.
     fn build() -> ClassTable {
-        let mut classes = vec![Class::Other; 0x11_0000];
-        // In this order: \r and \n are also in \s.
-        let sources = [
-            (r"\s", Class::Space),
-            (r"[\r\n]", Class::Newline),
-            (r"\p{N}", Class::Number),
-            (r"[\p{Lu}\p{Lt}]", Class::Upper),
-            (r"\p{Ll}", Class::Lower),
-            (r"[\p{Lm}\p{Lo}]", Class::Caseless),
-            (r"\p{M}", Class::Mark),
-        ];
-        for (expression, class) in sources {
+        let mut table = ClassTable {
+            ascii: [Class::Other; 128],
+            page_of: vec![Class::Other as u16; PAGES],
+            pages: Class::ALL.map(|class| [class; PAGE]).into(),
+        };
+        for (expression, class) in SOURCES {
             for (first, last) in ranges(expression) {
-                classes[first as usize..=last as usize].fill(class);
+                let (first, last) = (first as usize, last as usize);
+                for page in first / PAGE..=last / PAGE {
+                    let start = page * PAGE;
+                    table.fill(page, first.max(start) - start..=last.min(start + PAGE - 1) - start, class);
+                }
             }
         }
-        let mut ascii = [Class::Other; 128];
-        ascii.copy_from_slice(&classes[..128]);
-        let mut table = ClassTable { ascii, page_of: Vec::with_capacity(0x1100), pages: Vec::new() };
-        for page in classes.chunks_exact(256) {
-            let known = table.pages.iter().position(|other| other.as_slice() == page).unwrap_or_else(|| {
-                let mut copy = [Class::Other; 256];
-                copy.copy_from_slice(page);
-                table.pages.push(copy);
-                table.pages.len() - 1
-            });
-            // At most 0x1100 pages exist.
-            table.page_of.push(u16::try_from(known).unwrap_or(u16::MAX));
-        }
+        let ascii = table.pages[usize::from(table.page_of[0])];
+        table.ascii.copy_from_slice(&ascii[..128]);
         table
+    }
+
+    /// Gives places of a page a class.
+    fn fill(&mut self, page: usize, places: RangeInclusive<usize>, class: Class) {
+        if places == (0..=PAGE - 1) {
+            self.page_of[page] = class as u16;
+            return;
+        }
+        let mut number = usize::from(self.page_of[page]);
+        if number < Class::COUNT {
+            self.pages.push(self.pages[number]);
+            number = self.pages.len() - 1;
+            // At most `PAGES` and those of `Class::COUNT` exist.
+            self.page_of[page] = u16::try_from(number).unwrap_or(u16::MAX);
+        }
+        self.pages[number][places].fill(class);
     }
 }
 
@@ -213,5 +248,24 @@ impl<'a> ClassedText<'a> {
             position = end;
         }
         position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_point_has_the_class_that_the_expressions_say() {
+        let mut want = vec![Class::Other; 0x11_0000];
+        for (expression, class) in SOURCES {
+            for (first, last) in ranges(expression) {
+                want[first as usize..=last as usize].fill(class);
+            }
+        }
+        let table = ClassTable::get();
+        assert!((0..).zip(&want).all(|(code, class)| table.class_of_code(code) == *class));
+        assert_eq!(table.ascii, want[..128]);
+        assert!(Class::ALL.iter().enumerate().all(|(number, class)| *class as usize == number));
     }
 }
