@@ -44,8 +44,14 @@ impl Bridges {
     /// Of the tokens of `vocab`.
     pub(super) fn new(vocab: &Vocab) -> Bridges {
         let mut bridges = Bridges { bits: vec![0; 1 << (BITS - 6)].into_boxed_slice() };
+        // A text waits for all this, and most places are between two ASCII characters that have been side by side before.
+        let mut has_been = vec![false; 1 << 14];
         for (_, token) in vocab.iter() {
             for place in 1..token.len() {
+                let [before, behind] = [token[place - 1], token[place]].map(usize::from);
+                if before | behind < 0x80 && std::mem::replace(&mut has_been[before << 7 | behind], true) {
+                    continue;
+                }
                 if let Some((left, right)) = sides(token, place) {
                     let bit = bit(left.hash(LEFT), right.hash(RIGHT));
                     bridges.bits[bit / 64] |= 1 << (bit % 64);
