@@ -159,5 +159,5 @@ def test_inputs_identify_what_was_read(tmp_path: Path) -> None:
     assert source.inputs() == []
     while source.next_batch() is not None:
         pass
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    digest = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
     assert source.inputs() == [(str(path), "byte", 3, digest)]
