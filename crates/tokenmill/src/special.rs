@@ -179,6 +179,7 @@ impl Counter {
             self.text = text;
             return;
         }
+        // The head is longer than a token by some bytes, so all that was held is done.
         let rest = &chunk[done - held..];
         let done = self.count(rest, open(rest));
         text.clear();

@@ -135,32 +135,27 @@ impl Cutter {
     /// Bytes of a long record without what ends it, as many as a block has but for its last, and newlines in them; `None` at its
     /// end.
     pub(super) fn portion(&mut self, reader: &mut dyn Read) -> io::Result<Option<(Vec<u8>, u64)>> {
-        if self.in_long {
-            self.held.fill(reader, self.block_bytes)?;
+        if !self.in_long {
+            return Ok(None);
         }
-        while self.in_long {
-            let (ending, kept) = match &self.layout {
-                Layout::JsonLines(_) => (memchr::memchr(b'\n', self.held.bytes()).map(|at| (at, 1)), 0),
-                Layout::Separated(separator) => {
-                    let at = memchr::memmem::find(self.held.bytes(), separator.as_bytes());
-                    (at.map(|at| (at, separator.len())), separator.len().saturating_sub(1))
-                }
-                Layout::Whole | Layout::Texts(_) | Layout::Part(_) => (None, 0),
-            };
-            self.in_long = ending.is_none() && !self.held.ended;
-            // The buffer may end inside a separator.
-            let kept = if self.in_long { kept } else { 0 };
-            let (end, length) = ending.unwrap_or((self.held.bytes().len().saturating_sub(kept), 0));
-            if end > 0 || !self.in_long {
-                let line = self.line;
-                let bytes = self.take(end);
-                let newlines = self.line - line;
-                self.take(length);
-                return Ok(Some((bytes, newlines)));
+        // The buffer may end inside a separator: what could begin one is kept, and there is at least a byte more.
+        let kept = if let Layout::Separated(separator) = &self.layout { separator.len().saturating_sub(1) } else { 0 };
+        self.held.fill(reader, self.block_bytes.max(kept + 1))?;
+        let ending = match &self.layout {
+            Layout::JsonLines(_) => memchr::memchr(b'\n', self.held.bytes()).map(|at| (at, 1)),
+            Layout::Separated(separator) => {
+                memchr::memmem::find(self.held.bytes(), separator.as_bytes()).map(|at| (at, separator.len()))
             }
-            self.held.fill(reader, self.held.bytes().len() + self.block_bytes.max(1))?;
-        }
-        Ok(None)
+            Layout::Whole | Layout::Texts(_) | Layout::Part(_) => None,
+        };
+        self.in_long = ending.is_none() && !self.held.ended;
+        let kept = if self.in_long { kept } else { 0 };
+        let (end, length) = ending.unwrap_or((self.held.bytes().len() - kept, 0));
+        let line = self.line;
+        let bytes = self.take(end);
+        let newlines = self.line - line;
+        self.take(length);
+        Ok(Some((bytes, newlines)))
     }
 }
 
@@ -175,18 +170,8 @@ impl Scan {
     fn last_end(&mut self, layout: &Layout, buffer: &[u8]) -> Option<usize> {
         match layout {
             Layout::Whole | Layout::Texts(_) | Layout::Part(_) => {}
-            Layout::JsonLines(_) => {
-                if let Some(at) = memchr::memrchr(b'\n', &buffer[self.scanned..]) {
-                    self.end = Some(self.scanned + at + 1);
-                }
-                self.scanned = buffer.len();
-            }
-            Layout::Separated(separator) if separator.len() == 1 => {
-                if let Some(at) = memchr::memrchr(separator.as_bytes()[0], &buffer[self.scanned..]) {
-                    self.end = Some(self.scanned + at + 1);
-                }
-                self.scanned = buffer.len();
-            }
+            Layout::JsonLines(_) => self.find_byte(b'\n', buffer),
+            Layout::Separated(separator) if separator.len() == 1 => self.find_byte(separator.as_bytes()[0], buffer),
             // Forward, as the parser will: in "aaa" the separator "aa" ends at 2; from behind it would end at 3.
             Layout::Separated(separator) => {
                 let from = self.scanned;
@@ -200,5 +185,13 @@ impl Scan {
             }
         }
         self.end
+    }
+
+    /// A record ends at the last of this byte.
+    fn find_byte(&mut self, byte: u8, buffer: &[u8]) {
+        if let Some(at) = memchr::memrchr(byte, &buffer[self.scanned..]) {
+            self.end = Some(self.scanned + at + 1);
+        }
+        self.scanned = buffer.len();
     }
 }
