@@ -38,6 +38,7 @@ pub mod threads;
 pub mod tokenizer;
 pub mod tokens;
 pub mod unicode;
+mod utf8;
 pub mod vocab;
 pub mod word;
 mod zeroed;

@@ -3,6 +3,7 @@
 use super::records;
 use crate::error::{Error, Place, Result};
 use crate::spare::Spare;
+use crate::utf8;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -136,29 +137,29 @@ impl Block {
         let (input, start) = (self.input, self.start);
         let mut documents = Documents { input, ..Documents::default() };
         match self.layout {
-            Layout::Whole => match String::from_utf8(self.bytes) {
+            Layout::Whole => match utf8::into_string(self.bytes) {
                 Ok(text) => {
                     let ranges = std::iter::once(0..text.len()).collect();
                     return Ok(Documents { input, ranges, positions: vec![start], text });
                 }
-                Err(bytes) => reject(not_utf8(&self.name, self.first_line, start, bytes.as_bytes()))?,
+                Err((_, bytes)) => reject(not_utf8(&self.name, self.first_line, start, &bytes))?,
             },
             Layout::Separated(ref separator) => {
                 let separator = Arc::clone(separator);
                 // Pieces of what is UTF-8 are, as what divides them is. Checked at once and not copied, but for blocks that are not.
-                self.bytes = match String::from_utf8(self.bytes) {
+                self.bytes = match utf8::into_string(self.bytes) {
                     Ok(text) => {
                         let ranges: Vec<_> = pieces(text.as_bytes(), separator.as_bytes()).collect();
                         let positions = ranges.iter().map(|range| start + range.start as u64).collect();
                         return Ok(Documents { input, text, ranges, positions });
                     }
-                    Err(error) => error.into_bytes(),
+                    Err((_, bytes)) => bytes,
                 };
                 documents.text.reserve(self.bytes.len());
                 let mut line = self.first_line;
                 for piece in pieces(&self.bytes, separator.as_bytes()) {
                     let position = start + piece.start as u64;
-                    match std::str::from_utf8(&self.bytes[piece.clone()]) {
+                    match utf8::to_str(&self.bytes[piece.clone()]) {
                         Ok(text) => documents.push(text, position),
                         Err(_) => reject(not_utf8(&self.name, line, position, &self.bytes[piece.clone()]))?,
                     }
@@ -186,8 +187,8 @@ impl Block {
             place: Place { input: format!("{name}, row {}", first_row + row as u64), line: None, byte: None },
             reason: "the text of this row is not valid UTF-8".into(),
         };
-        let text = String::from_utf8(self.bytes).map_err(|error| {
-            let offset = error.utf8_error().valid_up_to();
+        let text = utf8::into_string(self.bytes).map_err(|(error, _)| {
+            let offset = error.valid_up_to();
             bad_row(ends.partition_point(|&end| end <= offset))
         })?;
         let mut ranges = Vec::with_capacity(ends.len());
@@ -233,7 +234,7 @@ impl Rejected {
 
 /// What is wrong with a record that is not text.
 pub(super) fn not_utf8(name: &str, first_line: u64, start: u64, record: &[u8]) -> Rejected {
-    let offset = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
+    let offset = utf8::to_str(record).map_or_else(|error| error.valid_up_to(), str::len);
     let line = first_line + newlines(&record[..offset]);
     not_utf8_at(name, line, start + offset as u64, Record::Bytes(record.into()))
 }

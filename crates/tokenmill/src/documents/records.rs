@@ -12,6 +12,7 @@ use super::block::{lines, not_utf8};
 use super::{Block, Documents, Record, Rejected, json_lines, json_plain};
 use crate::error::{Place, Result};
 use crate::spare::Spare;
+use crate::utf8;
 
 /// Reads them; `reject` is told of each line that holds no document. The memory of their texts comes from `spare`.
 pub(super) fn read(
@@ -64,7 +65,7 @@ impl Records<'_> {
             position += line.len() as u64;
         }
         memory.truncate(end);
-        let text = String::from_utf8(memory).map_err(std::string::FromUtf8Error::into_bytes)?;
+        let text = utf8::into_string(memory).map_err(|(_, memory)| memory)?;
         // Two texts that are not may be so together.
         if ranges.iter().all(|range| text.is_char_boundary(range.start)) {
             Ok(Documents { input: block.input, text, ranges, positions })
@@ -77,7 +78,7 @@ impl Records<'_> {
     fn judge(&mut self, line: &[u8], number: u64, position: u64) -> Option<()> {
         self.text.clear();
         let name = &self.block.name;
-        let rejected = match std::str::from_utf8(line).map(|text| json_lines::parse(text, self.path, &mut self.text)) {
+        let rejected = match utf8::to_str(line).map(|text| json_lines::parse(text, self.path, &mut self.text)) {
             Ok(Ok(is_record)) => return is_record.then_some(()),
             Ok(Err((column, reason))) => {
                 let place = Place { input: name.to_string(), line: Some(number), byte: Some(position + column as u64) };

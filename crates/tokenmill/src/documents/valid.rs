@@ -1,6 +1,7 @@
 //! The bytes of a record too long to be held as text, checked while they are read.
 
 use super::cut::Cutter;
+use crate::utf8;
 use std::io::{self, Read};
 
 /// The text of the record, as far as it is UTF-8.
@@ -59,21 +60,14 @@ impl<'a> Valid<'a> {
     }
 
     /// The text of bytes with so many newlines.
-    fn check(&mut self, bytes: Vec<u8>, newlines: u64) -> String {
-        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-            let (valid, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
-            let mut bytes = error.into_bytes();
-            let rest = bytes.split_off(valid);
-            // Valid, as it has just been said.
-            let text = String::from_utf8(bytes).unwrap_or_default();
-            if is_cut {
-                self.carry = rest;
-            } else {
-                let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
-                self.bad = Some((self.read + valid as u64, self.newlines + newlines));
-                self.read += rest.len() as u64;
-            }
-            text
+    fn check(&mut self, mut bytes: Vec<u8>, newlines: u64) -> String {
+        self.carry = bytes.split_off(bytes.len() - utf8::cut_off(&bytes));
+        let text = utf8::into_string(bytes).unwrap_or_else(|(error, bytes)| {
+            let valid = utf8::prefix(&bytes[..error.valid_up_to()]);
+            let newlines = memchr::memchr_iter(b'\n', valid.as_bytes()).count() as u64;
+            self.bad = Some((self.read + valid.len() as u64, self.newlines + newlines));
+            self.read += (bytes.len() - valid.len() + std::mem::take(&mut self.carry).len()) as u64;
+            valid.to_string()
         });
         self.read += text.len() as u64;
         self.newlines += newlines;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::special::{Allowed, Matcher};
 use crate::split::floor;
+use crate::utf8;
 use std::sync::Arc;
 
 /// More than this is not held: the text offers no place to be cut.
@@ -46,8 +47,7 @@ impl Stream {
 
     /// Takes what of the chunk is UTF-8 and whole, up to the first byte that is not; the ids, and how many bytes that is.
     pub fn push_bytes(&mut self, chunk: &[u8], monitor: &dyn Monitor) -> Result<(Vec<u32>, usize)> {
-        let text = std::str::from_utf8(chunk).or_else(|error| std::str::from_utf8(&chunk[..error.valid_up_to()]));
-        let text = text.unwrap_or_default();
+        let text = utf8::prefix(chunk);
         Ok((self.push(text, monitor)?, text.len()))
     }
 
