@@ -6,9 +6,11 @@ use super::split::Split;
 use super::writer::StoredId;
 use crate::documents::{Record, Rejected};
 use crate::error::{Error, Place, Result};
+use crate::spare::Spare;
 use crate::tokenizer::LongText;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Special tokens that a text spells: how many, and where the first is.
 pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
@@ -21,6 +23,29 @@ pub(super) struct Coder<'a, T> {
     pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
     /// Begins a text that comes in parts.
     pub long_text: &'a (dyn Fn() -> Result<LongText<'a>> + Sync),
+}
+
+/// What blocks were read into and their ids were, for the next.
+pub(super) struct Memory<T> {
+    pub texts: Arc<Spare<u8>>,
+    pub ids: Spare<T>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Memory { texts: Arc::default(), ids: Spare::default() }
+    }
+}
+
+impl<T> Memory<T> {
+    /// An empty vector for the ids of so many bytes of text, in so many documents.
+    pub fn for_ids(&self, bytes: usize, documents: usize) -> Vec<T> {
+        // English takes 4 to 5 bytes a token, code and other languages as few as 3, and what is not touched costs nothing. BOS and EOS
+        // are two more.
+        let mut ids = self.ids.take(bytes / 3 + 2 * documents);
+        ids.clear();
+        ids
+    }
 }
 
 /// Where the documents go, in the order of the inputs.

@@ -12,7 +12,7 @@
 //! the time would be one thread alone that copies and hashes them at the end.
 
 use super::Origin;
-use super::coder::{Coder, Sink, located, spells_special};
+use super::coder::{Coder, Memory, Sink, located, spells_special};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Selection};
 use super::split::Split;
@@ -177,19 +177,19 @@ fn dropped(place: &Place) -> Item {
     Item { split: Split::Train, origin, action: Action::Drop }
 }
 
-/// The ids of a piece, BOS and EOS included. The memory of its text goes to `spare`.
+/// The ids of a piece, BOS and EOS included. The memory of its text is free then.
 pub(super) fn encode_piece<T>(
     piece: Piece,
     coder: &Coder<'_, T>,
     options: &PrepareOptions,
-    spare: &Spare<u8>,
+    memory: &Memory<T>,
 ) -> EncodedPiece<T>
 where
     Vec<T>: Output,
 {
     let Piece { place, text, start, begins, wanted, surely, end } = piece;
     let encode = || {
-        let mut ids = Vec::with_capacity(text.len() / 4 + 2);
+        let mut ids = memory.for_ids(text.len(), 1);
         if begins {
             ids.push_all(options.recipe.bos.as_slice());
         }
@@ -201,7 +201,7 @@ where
         Ok(ids)
     };
     let ids = if wanted { encode() } else { Ok(Vec::new()) };
-    spare.give(text.into_bytes());
+    memory.texts.give(text.into_bytes());
     EncodedPiece { ids, begins, surely, end }
 }
 
@@ -223,17 +223,27 @@ impl<T> Default for Spool<T> {
 }
 
 impl<T: StoredId> Spool<T> {
-    /// Takes the next piece, and hands a document that has come to its end to the sink, unless `stopped`.
-    pub fn take(&mut self, piece: EncodedPiece<T>, sink: &mut impl Sink, stopped: &dyn Fn() -> bool) -> Result<()> {
+    /// Takes the next piece, and hands a document that has come to its end to the sink, unless `stopped`. The memory of the piece's
+    /// ids goes to `spare`.
+    pub fn take(
+        &mut self,
+        piece: EncodedPiece<T>,
+        sink: &mut impl Sink,
+        spare: &Spare<T>,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<()> {
         if piece.begins {
             self.clear()?;
         }
         match piece.ids {
             Ok(_) if self.failed.is_some() => {}
-            Ok(ids) => match piece.surely {
-                Some(split) => sink.extend(split, &ids)?,
-                None => self.write(&ids, sink)?,
-            },
+            Ok(ids) => {
+                match piece.surely {
+                    Some(split) => sink.extend(split, &ids)?,
+                    None => self.write(&ids, sink)?,
+                }
+                spare.give(ids);
+            }
             Err(error) => self.failed = self.failed.take().or(Some(error)),
         }
         let Some(Item { split, origin, action, .. }) = piece.end else { return Ok(()) };

@@ -12,7 +12,7 @@
 //! Memory holds some blocks a thread ([`UNDER_WAY_BYTES`]), whatever the size of the corpus.
 
 use super::Origin;
-use super::coder::{Coder, Sink, located, spells_special};
+use super::coder::{Coder, Memory, Sink, located, spells_special};
 use super::long::{self, EncodedPiece, Long, LongPart, Piece, Spool, encode_piece};
 use super::options::{PrepareOptions, SpecialText};
 use super::select::{Action, Item, Parsed, Selection};
@@ -60,12 +60,12 @@ pub(super) fn encode_documents<T: StoredId, S: Sink>(
 where
     Vec<T>: Output,
 {
-    let spare = Arc::default();
-    source.in_parts(&spare);
+    let memory = Memory::default();
+    source.in_parts(&memory.texts);
     let splitter = selection.splitter;
     let (selection, sink) = (InOrder::new((selection, None)), InOrder::new((sink, Spool::default())));
     let work =
-        Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default(), spare };
+        Work { coder, options, splitter, selection, sink, flow: Flow::default(), stages: Stages::default(), memory };
     pool.in_place_scope_fifo(|scope| {
         let start = |number, block| work.parse(scope, number, block);
         let read = read_blocks(source, &work.flow, pool.current_num_threads(), &work.stages.input, monitor, start);
@@ -126,8 +126,7 @@ struct Work<'a, 'c, T, S> {
     sink: InOrder<(S, Spool<T>), WeighedIds<T>>,
     flow: Flow,
     stages: Stages,
-    /// Memory of blocks, for the next.
-    spare: Arc<Spare<u8>>,
+    memory: Memory<T>,
 }
 
 impl<T: StoredId, S: Sink> Work<'_, '_, T, S>
@@ -139,7 +138,7 @@ where
         scope.spawn_fifo(move |scope| {
             self.flow.begin(weight);
             self.flow.run(|| {
-                let parse = || parse(block, self.coder, self.options, self.splitter, &self.spare);
+                let parse = || parse(block, self.coder, self.options, self.splitter, &self.memory.texts);
                 let parsed = self.stages.parse.time(parse);
                 self.selection.put(number, (parsed, weight), |(selection, long), number, (parsed, weight)| {
                     let decided = parsed.and_then(|step| match step {
@@ -166,13 +165,13 @@ where
             self.flow.run(|| {
                 let encode = |step| match step {
                     Step::Block(block) => self.encode_block(block).map(Step::Block),
-                    Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options, &self.spare))),
+                    Step::Part(piece) => Ok(Step::Part(encode_piece(piece, self.coder, self.options, &self.memory))),
                 };
                 let encoded = step.and_then(|step| self.stages.encode.time(|| encode(step)));
                 self.sink.put(number, (encoded, weight), |(sink, spool), _, (encoded, weight)| {
                     let mut write = |step| match step {
-                        Step::Block(block) => append(sink, block),
-                        Step::Part(piece) => spool.take(piece, sink, &|| self.flow.is_stopped()),
+                        Step::Block(block) => append(sink, block, &self.memory.ids),
+                        Step::Part(piece) => spool.take(piece, sink, &self.memory.ids, &|| self.flow.is_stopped()),
                     };
                     // Nothing that is behind an error: the first of the input is told, whichever thread failed first.
                     self.flow.run(|| match encoded.and_then(|step| self.stages.write.time(|| write(step))) {
@@ -186,8 +185,7 @@ where
 
     fn encode_block(&self, block: Parsed) -> Result<Encoded<T>> {
         let Parsed { name, unit, documents, items, .. } = block;
-        // English takes 4 to 5 bytes a token; 4 seldom needs a second allocation.
-        let mut ids = Vec::with_capacity(documents.text.len() / 4 + 2 * documents.len());
+        let mut ids = self.memory.for_ids(documents.text.len(), documents.len());
         let mut ends = Vec::with_capacity(documents.len());
         for (text, item) in documents.iter().zip(&items) {
             if item.action == Action::Encode {
@@ -198,7 +196,7 @@ where
             }
             ends.push(ids.len());
         }
-        self.spare.give(documents.text.into_bytes());
+        self.memory.texts.give(documents.text.into_bytes());
         Ok(Encoded { ids, ends, items })
     }
 }
@@ -261,8 +259,8 @@ struct Encoded<T> {
     items: Vec<Item>,
 }
 
-/// Hands the ids on.
-fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
+/// Hands the ids on; their memory goes to `spare`.
+fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>, spare: &Spare<T>) -> Result<()> {
     let Encoded { ids, ends, items } = block;
     let mut start = 0;
     for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
@@ -276,5 +274,6 @@ fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>) -> Result<()> {
         }
         start = end;
     }
+    spare.give(ids);
     Ok(())
 }
