@@ -7,7 +7,7 @@
 //! A window always begins where a piece begins, and what follows such a place does not depend on what lies before it
 //! (no pattern looks behind). So nothing is carried from window to window: the next one begins at the last start that
 //! this one is sure of, or, as windows wait for each other, at a late one that is known before the rules have been
-//! applied. What the bits cannot express (a piece longer than a window, rare classes, the last bytes of the text) goes to
+//! applied. What the bits cannot express (a piece longer than a window, rare classes, the last piece of the text) goes to
 //! the scanner, one piece at a time; the scanners are the specification, and the tests compare.
 
 mod block;
@@ -143,11 +143,20 @@ fn windows<B: Block>(
     let bytes = text.bytes();
     let mut position = start;
     while !ends.is_full() {
-        let Some(window) = bytes[position..].first_chunk::<WINDOW>() else {
-            return scan(text, position, ends, usize::MAX, piece_end);
+        let rest = &bytes[position..];
+        let mut last = [0; WINDOW];
+        let window = match rest.first_chunk::<WINDOW>() {
+            Some(window) => window,
+            None if rest.is_empty() => break,
+            None => {
+                last[..rest.len()].copy_from_slice(rest);
+                &last
+            }
         };
         let masks = Masks::of::<B>(window, text, position);
         let Starts { starts, unclear } = starts(&masks, text, position);
+        // What follows the end of the text says as little as what cannot be said by bits.
+        let unclear = unclear.min(u32::try_from(rest.len()).unwrap_or(u32::MAX));
         let cuts = masks.cuts();
         if cuts >> LATE != 0 && unclear == u64::BITS {
             let cut = 63 - cuts.leading_zeros();

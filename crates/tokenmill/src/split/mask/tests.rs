@@ -44,9 +44,13 @@ fn every_level_cuts_three_characters_at_every_place_as_the_scanner_does() {
                 let mut text = String::new();
                 for third in CHARACTERS {
                     text.clear();
-                    for part in [&filling[..offset], first, second, third, "x ", &filling] {
+                    for part in [&filling[..offset], first, second, third] {
                         text.push_str(part);
                     }
+                    // At the end of a text, too.
+                    check(&text);
+                    text.push_str("x ");
+                    text.push_str(&filling);
                     check(&text);
                 }
             }
