@@ -14,6 +14,7 @@ use super::merge::{MergeBuffers, merge};
 use super::news::Reader;
 use super::output::Output;
 use super::parts::Parts;
+use super::spares::Held;
 use crate::error::{Error, Result};
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
@@ -33,6 +34,10 @@ pub(super) struct Scratch {
     batch: Option<Box<Batch>>,
 }
 
+/// The cache and the buffers of a model that a thread works with.
+#[derive(Debug)]
+pub(crate) struct Buffers<'a>(Held<'a, Scratch>);
+
 impl Scratch {
     fn new(vocab_size: usize, news: Reader) -> Scratch {
         Scratch {
@@ -50,12 +55,21 @@ impl Scratch {
 impl BpeModel {
     /// Appends the ids of `text` to `ids`.
     pub fn encode<O: Output>(&self, text: &str, ids: &mut O) -> Result<()> {
-        O::check(self.vocab.len())?;
-        self.scratch
-            .with(|| Scratch::new(self.vocab.len(), self.news.reader()), |scratch| self.encode_with(text, scratch, ids))
+        self.encode_with(text, &mut self.buffers(), ids)
     }
 
-    fn encode_with<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+    /// What [`BpeModel::encode_with`] needs, for one text or many: to take it and to put it back costs as much as some words.
+    pub(crate) fn buffers(&self) -> Buffers<'_> {
+        Buffers(self.scratch.hold(|| Scratch::new(self.vocab.len(), self.news.reader())))
+    }
+
+    /// Appends the ids of `text` to `ids`.
+    pub(crate) fn encode_with<O: Output>(&self, text: &str, buffers: &mut Buffers<'_>, ids: &mut O) -> Result<()> {
+        O::check(self.vocab.len())?;
+        self.encode_pieces(text, buffers.0.get(), ids)
+    }
+
+    fn encode_pieces<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let mut batch = scratch.batch.take().unwrap_or_default();
         let mut cutter = self.pattern.cutter(text);
         let mut start = 0;

@@ -24,6 +24,7 @@ mod perfect;
 mod spares;
 pub mod train;
 
+pub(crate) use encode::Buffers;
 pub use output::{Count, Output};
 
 use crate::error::{Error, Result};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// More threads than this may work at once; what they made beyond is dropped when they are done.
 const PLACES: usize = 64;
 
-/// Spare values at rest: a call takes one, or makes one where there is none, and puts it back.
+/// Spare values at rest: who works takes one, or makes one where there is none, and puts it back.
 ///
 /// There is no lock. One that another thread held during a `fork` would stay locked in the child for ever; here the child
 /// only lacks what was in use at that moment, and makes its own. A thread looks first where it put its value last: that one
@@ -69,12 +69,33 @@ impl<T> Spares<T> {
         Box::new(make())
     }
 
-    /// Runs `work` with a value of its own, which is made if none is at rest. After a panic in it the value is gone.
-    pub(super) fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.take(make);
-        let result = work(&mut value);
-        self.put(value);
-        result
+    /// A value to work with until it is dropped; it is made if none is at rest.
+    pub(super) fn hold(&self, make: impl FnOnce() -> T) -> Held<'_, T> {
+        Held { spares: self, value: Some(self.take(make)) }
+    }
+}
+
+/// A value in use.
+#[derive(Debug)]
+pub(super) struct Held<'a, T> {
+    spares: &'a Spares<T>,
+    /// `None` only while it is put back.
+    value: Option<Box<T>>,
+}
+
+impl<T> Held<'_, T> {
+    #[inline(always)]
+    pub(super) fn get(&mut self) -> &mut T {
+        self.value.as_mut().unwrap_or_else(|| unreachable!("it is there until the drop"))
+    }
+}
+
+impl<T> Drop for Held<'_, T> {
+    fn drop(&mut self) {
+        // After a panic nobody knows what it is in the middle of.
+        if let Some(value) = self.value.take().filter(|_| !std::thread::panicking()) {
+            self.spares.put(value);
+        }
     }
 }
 
@@ -99,12 +120,26 @@ mod tests {
     #[test]
     fn a_thread_gets_back_what_it_put() {
         let spares = Spares::<Vec<u32>>::default();
-        spares.with(Default::default, |value| value.push(1));
-        spares.with(Default::default, |value| {
-            assert_eq!(*value, [1]);
-            // Nested: another one.
-            spares.with(Default::default, |other| assert!(other.is_empty()));
+        spares.hold(Default::default).get().push(1);
+        let mut first = spares.hold(Default::default);
+        assert_eq!(*first.get(), [1]);
+        // Another one, while the first is in use.
+        assert!(spares.hold(Default::default).get().is_empty());
+    }
+
+    #[test]
+    fn what_a_panic_has_left_is_not_used_again() {
+        let spares = Spares::<Vec<u32>>::default();
+        let panicked = thread::scope(|scope| {
+            let work = || {
+                spares.hold(Default::default).get().push(1);
+                let _held = spares.hold(Default::default);
+                panic!("in the middle of it");
+            };
+            scope.spawn(work).join()
         });
+        assert!(panicked.is_err());
+        assert!(spares.places().all(|place| place.load(Ordering::Relaxed).is_null()));
     }
 
     #[test]
@@ -121,12 +156,12 @@ mod tests {
             for _ in 0..PLACES + 8 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        spares.with(Default::default, |probe| {
-                            assert_eq!(probe.0.fetch_add(1, Ordering::Relaxed), 0);
-                            thread::yield_now();
-                            assert_eq!(probe.0.fetch_sub(1, Ordering::Relaxed), 1);
-                            assert!(Arc::strong_count(&probe.1) > 1);
-                        });
+                        let mut held = spares.hold(Default::default);
+                        let probe = held.get();
+                        assert_eq!(probe.0.fetch_add(1, Ordering::Relaxed), 0);
+                        thread::yield_now();
+                        assert_eq!(probe.0.fetch_sub(1, Ordering::Relaxed), 1);
+                        assert!(Arc::strong_count(&probe.1) > 1);
                     }
                 });
             }

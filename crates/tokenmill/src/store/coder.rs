@@ -4,10 +4,12 @@
 use super::Origin;
 use super::split::Split;
 use super::writer::StoredId;
+use crate::bpe::Output;
 use crate::documents::{Record, Rejected};
 use crate::error::{Error, Place, Result};
 use crate::spare::Spare;
-use crate::tokenizer::LongText;
+use crate::special::Allowed;
+use crate::tokenizer::{Encoder, LongText, Tokenizer};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +17,22 @@ use std::sync::Arc;
 /// Special tokens that a text spells: how many, and where the first is.
 pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
 
+/// Appends the ids of a text.
+pub(super) type Encode<'a, T> = Box<dyn FnMut(&str, &mut Vec<T>) -> Result<()> + 'a>;
+
+/// [`Coder::encoder`] of a tokenizer.
+pub(super) fn encoder<'a, T>(tokenizer: &'a Tokenizer, allowed: Allowed<'_>) -> Result<Encode<'a, T>>
+where
+    Vec<T>: Output,
+{
+    let mut encoder = Encoder::new(tokenizer, allowed)?;
+    Ok(Box::new(move |text, ids| encoder.encode(text, ids)))
+}
+
 /// What is asked of a tokenizer.
 pub(super) struct Coder<'a, T> {
-    /// Appends the ids of a text.
-    pub encode: &'a (dyn Fn(&str, &mut Vec<T>) -> Result<()> + Sync),
+    /// Gives what a thread encodes some texts with, one after the other.
+    pub encoder: &'a (dyn Fn() -> Result<Encode<'a, T>> + Sync),
     /// Special tokens that a text spells: how many, and where the first is.
     pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
     /// Begins a text that comes in parts.

@@ -84,8 +84,11 @@ fn special_text(text: &str) -> Result<SpecialTokens> {
     Ok((text.matches('1').count() as u64, None))
 }
 
-pub(super) const CODER: Coder<'static, u16> =
-    Coder { encode: &encode, special_text: &special_text, long_text: &super::prepare_tests::no_long_text };
+pub(super) const CODER: Coder<'static, u16> = Coder {
+    encoder: &|| Ok(Box::new(encode)),
+    special_text: &special_text,
+    long_text: &super::prepare_tests::no_long_text,
+};
 
 /// What a run is told.
 #[derive(Clone)]

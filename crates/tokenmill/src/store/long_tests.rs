@@ -1,6 +1,6 @@
 //! Stores of documents that come in parts, held against those of the same documents whole.
 
-use super::coder::{Coder, Sink};
+use super::coder::{Coder, Sink, encoder};
 use super::pipeline::encode_documents;
 use super::select::{OnDisk, Selection};
 use super::tests::names;
@@ -103,9 +103,8 @@ impl Case<'_> {
         let folder = may_go_elsewhere.then(|| tempfile::tempdir().unwrap());
         let sink = Collected { documents: Vec::new(), skipped: Vec::new(), ids: Vec::new(), folder };
         let allowed = recipe.specials.allowed();
-        let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode(text, allowed, ids);
         let coder = Coder {
-            encode: &encode,
+            encoder: &|| encoder::<u32>(tokenizer, allowed),
             special_text: &|text| tokenizer.special_text(text),
             long_text: &|| LongText::new(tokenizer, allowed),
         };

@@ -1,7 +1,7 @@
 //! A corpus → a store: what is asked for, and what a run is made of.
 
 use super::append;
-use super::coder::{Coder, Sink};
+use super::coder::{Coder, Sink, encoder};
 use super::disk::Disk;
 use super::options::PrepareOptions;
 use super::pipeline::encode_documents;
@@ -62,15 +62,15 @@ pub fn prepare(
     // Ids are made as wide as they are stored.
     threads::with_pool(options.workers, |pool| match Dtype::for_vocab_size(tokenizer.vocab_size() as u64) {
         Dtype::Uint16 => {
-            let encode = |text: &str, ids: &mut Vec<u16>| tokenizer.encode(text, allowed, ids);
+            let encoder = || encoder::<u16>(tokenizer, allowed);
             let long_text = || LongText::new(tokenizer, allowed);
-            let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
+            let coder = Coder { encoder: &encoder, special_text: &special_text, long_text: &long_text };
             write_documents(source, &coder, writer, options, monitor, pool)
         }
         Dtype::Uint32 => {
-            let encode = |text: &str, ids: &mut Vec<u32>| tokenizer.encode(text, allowed, ids);
+            let encoder = || encoder::<u32>(tokenizer, allowed);
             let long_text = || LongText::new(tokenizer, allowed);
-            let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
+            let coder = Coder { encoder: &encoder, special_text: &special_text, long_text: &long_text };
             write_documents(source, &coder, writer, options, monitor, pool)
         }
     })

@@ -70,7 +70,7 @@ fn prepare_split(
     let prepare = PrepareOptions { recipe: recipe.clone(), ..PrepareOptions::default() };
     let writer_options = WriterOptions { recipe, ..options(100, 5) };
     let writer = Writer::create(out, writer_options, tokenizer_json)?;
-    let coder = Coder { encode: &encode, special_text: &|_| Ok((0, None)), long_text: &no_long_text };
+    let coder = Coder { encoder: &|| Ok(Box::new(encode)), special_text: &|_| Ok((0, None)), long_text: &no_long_text };
     write_documents(&mut source, &coder, LateWriter::now(writer), &prepare, monitor, &pool)
 }
 

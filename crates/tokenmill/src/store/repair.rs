@@ -8,7 +8,7 @@
 //! file is replaced by one rename, so a file of the store is at any time the one that was there or the right one. Files
 //! that keep a store from opening come last: it opens again when it is whole.
 
-use super::coder::{Coder, Sink};
+use super::coder::{Coder, Sink, encoder};
 use super::disk::Disk;
 use super::manifest::Manifest;
 use super::options::PrepareOptions;
@@ -149,10 +149,10 @@ impl Repair {
         Vec<T>: Output,
     {
         let allowed = self.plan.recipe.specials.allowed();
-        let encode = |text: &str, ids: &mut Vec<T>| tokenizer.encode(text, allowed, ids);
+        let encoder = || encoder(tokenizer, allowed);
         let special_text = |text: &str| tokenizer.special_text(text);
         let long_text = || LongText::new(tokenizer, allowed);
-        let coder = Coder { encode: &encode, special_text: &special_text, long_text: &long_text };
+        let coder = Coder { encoder: &encoder, special_text: &special_text, long_text: &long_text };
         self.run_on(&Disk::default(), source, &coder, monitor, threads::pool()?)
     }
 

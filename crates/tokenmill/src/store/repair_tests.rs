@@ -212,7 +212,7 @@ fn another_program_that_makes_other_ids_is_found_out() {
         Ok(())
     };
     let coder = super::coder::Coder {
-        encode: &encode,
+        encoder: &|| Ok(Box::new(encode)),
         special_text: &|_| Ok((0, None)),
         long_text: &super::prepare_tests::no_long_text,
     };

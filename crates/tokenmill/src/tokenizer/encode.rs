@@ -1,5 +1,6 @@
 //! Texts → ids: one or many, on one thread or on all.
 
+use super::encoder::Encoder;
 use super::feed::{MIN_TEXT_WEIGHT, in_text};
 use super::{Model, Tokenizer};
 use crate::bpe::Output;
@@ -74,7 +75,7 @@ impl Tokenizer {
     ) -> Result<()> {
         O::check(self.vocab_size())?;
         if text.len() < parallel_bytes() {
-            return self.encode_parts(text, 0, matcher, ids);
+            return Encoder::finding(self, Cow::Borrowed(matcher)).encode_part(text, 0, ids);
         }
         self.encode_long(&[text], matcher, ids, |_| (), monitor)
     }
@@ -98,8 +99,9 @@ impl Tokenizer {
             // English has 4 to 5 bytes an id, and 4 seldom needs a second allocation.
             let likely = texts.iter().map(|text| text.len()).sum::<usize>() / 4;
             ids.make_room(likely, likely);
+            let mut encoder = Encoder::finding(self, matcher);
             for (number, text) in texts.iter().enumerate() {
-                let encoded = self.encode_parts(text, 0, &matcher, &mut ids);
+                let encoded = encoder.encode_part(text, 0, &mut ids);
                 encoded.map_err(|error| if texts.len() > 1 { in_text(error, number) } else { error })?;
                 ended(ids.count());
             }
@@ -111,7 +113,7 @@ impl Tokenizer {
 
     /// Appends the ids of texts that are worth several threads, if there are several, and calls `ended` at the end of
     /// each text with the number of ids there.
-    fn encode_long<O: Output>(
+    pub(super) fn encode_long<O: Output>(
         &self,
         texts: &[&str],
         matcher: &Matcher,
@@ -169,32 +171,11 @@ impl Tokenizer {
         Ok((ids, spans))
     }
 
-    /// One text, or the part of one that begins at `start`, on this thread.
-    pub(super) fn encode_parts<O: Output>(
-        &self,
-        text: &str,
-        start: usize,
-        matcher: &Matcher,
-        ids: &mut O,
-    ) -> Result<()> {
-        matcher.cut(text, |part| match (part, &self.model) {
-            (Part::Special(id, _), _) => {
-                ids.push_all(&[id]);
-                Ok(())
-            }
-            (Part::Text(range), Model::Bpe(bpe)) => bpe.encode(&text[range], ids),
-            (Part::Text(range), Model::Word(word)) => {
-                word.encode(&text[range.clone()], start + range.start, |id, _| ids.push_all(&[id]))
-            }
-        })
-    }
-
     /// For tests: one text on this thread, however long it is.
     #[cfg(test)]
     pub(super) fn encode_in_one_go(&self, text: &str, allowed: Allowed<'_>) -> Vec<u32> {
         let mut ids = Vec::new();
-        let matcher = self.specials.matcher(allowed).unwrap();
-        self.encode_parts(text, 0, &matcher, &mut ids).unwrap();
+        Encoder::new(self, allowed).unwrap().encode_part(text, 0, &mut ids).unwrap();
         ids
     }
 
@@ -208,6 +189,6 @@ impl Tokenizer {
 }
 
 /// From how many bytes on work is handed to the pool.
-fn parallel_bytes() -> usize {
+pub(super) fn parallel_bytes() -> usize {
     if rayon::current_thread_index().is_some() { NESTED_BYTES } else { PARALLEL_BYTES }
 }

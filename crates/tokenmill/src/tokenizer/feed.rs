@@ -11,6 +11,7 @@
 //! the result what is next in order. Where there is no other thread, it does so with all tasks.
 
 use super::Tokenizer;
+use super::encoder::Encoder;
 use super::room::Room;
 use super::stream::{Settling, chunks, settled_parts};
 use crate::bpe::Output;
@@ -404,8 +405,9 @@ impl<'a, O: Output> Common<'a, O> {
     /// Appends the ids of a task, and calls `ended` at the end of each text.
     fn encode_behind(&self, task: Task<'a>, ids: &mut O, mut ended: impl FnMut(usize)) -> Result<()> {
         let mut number = task.first;
+        let mut encoder = Encoder::finding(self.tokenizer, Cow::Borrowed(&*self.matcher));
         for Stretch { text, start, is_last } in task.texts {
-            let done = self.tokenizer.encode_parts(&text, start, &self.matcher, ids);
+            let done = encoder.encode_part(&text, start, ids);
             done.map_err(|error| if self.many { in_text(error, number) } else { error })?;
             if is_last {
                 ended(ids.count());

@@ -6,6 +6,7 @@
 //! ```
 
 mod encode;
+mod encoder;
 mod feed;
 #[cfg(test)]
 mod feed_tests;
@@ -17,6 +18,7 @@ mod stream;
 mod tests;
 
 pub use encode::Flat;
+pub(crate) use encoder::Encoder;
 pub use feed::Feed;
 pub(crate) use long::LongText;
 pub use stream::Stream;
