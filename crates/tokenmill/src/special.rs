@@ -130,6 +130,11 @@ impl Matcher {
         Ok(())
     }
 
+    /// Whether there are no such tokens.
+    pub(crate) fn finds_none(&self) -> bool {
+        self.automaton.is_none()
+    }
+
     /// Bytes of the longest of these tokens; 0 where there is none.
     pub(crate) fn longest(&self) -> usize {
         self.automaton.as_ref().map_or(0, AhoCorasick::max_pattern_len)

@@ -84,7 +84,8 @@ impl Batch {
             self.keys[number] = key;
             self.places[number] = place;
             self.became[number] = Became::ELSEWHERE;
-            if !key::is_none(key) && cache.short().at(place, key).is_unknown() {
+            // The key of an empty piece, which is the end of a text, is that of a free place.
+            if !key::is_none(key) && !range.is_empty() && cache.short().at(place, key).is_unknown() {
                 self.became[number] = Became::UNKNOWN;
                 self.missing[num_missing] = number;
                 num_missing += 1;

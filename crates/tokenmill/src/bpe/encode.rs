@@ -16,6 +16,7 @@ use super::output::Output;
 use super::parts::Parts;
 use super::spares::Held;
 use crate::error::{Error, Result};
+use crate::split::TextsCutter;
 
 /// Longer pieces outside ASCII are cut where no token lies across: of two characters at least.
 const BRIDGED: usize = 5;
@@ -69,6 +70,31 @@ impl BpeModel {
         self.encode_pieces(text, buffers.0.get(), ids)
     }
 
+    /// Appends the ids of all texts, and calls `ended` behind those of each. Their pieces are looked up and merged together: of a line
+    /// by itself there are too few for their loads to overlap.
+    pub(crate) fn encode_texts<O: Output>(
+        &self,
+        mut texts: TextsCutter<'_>,
+        buffers: &mut Buffers<'_>,
+        ids: &mut O,
+        mut ended: impl FnMut(&mut O),
+    ) -> Result<()> {
+        O::check(self.vocab.len())?;
+        let scratch = buffers.0.get();
+        let mut batch = scratch.batch.take().unwrap_or_default();
+        let text = texts.text().as_bytes();
+        let mut start = 0;
+        scratch.cache.keep_learned(self.news.is_read());
+        while texts.fill(&mut batch.ends) {
+            self.news.exchange(&mut scratch.news, &mut scratch.cache);
+            batch.look_up(text, start, &scratch.cache);
+            self.push_batch(text, &mut batch, scratch, ids, &mut ended)?;
+            start = batch.end();
+        }
+        scratch.batch = Some(batch);
+        Ok(())
+    }
+
     fn encode_pieces<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let mut batch = scratch.batch.take().unwrap_or_default();
         let mut cutter = self.pattern.cutter(text);
@@ -77,15 +103,22 @@ impl BpeModel {
         while cutter.fill(&mut batch.ends)? {
             self.news.exchange(&mut scratch.news, &mut scratch.cache);
             batch.look_up(text.as_bytes(), start, &scratch.cache);
-            self.push_batch(text.as_bytes(), &mut batch, scratch, ids)?;
+            self.push_batch(text.as_bytes(), &mut batch, scratch, ids, &mut |_| ())?;
             start = batch.end();
         }
         scratch.batch = Some(batch);
         Ok(())
     }
 
-    /// Appends the ids of a batch of pieces that have been looked up.
-    fn push_batch<O: Output>(&self, text: &[u8], batch: &mut Batch, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
+    /// Appends the ids of a batch of pieces that have been looked up. An empty one is the end of a text.
+    fn push_batch<O: Output>(
+        &self,
+        text: &[u8],
+        batch: &mut Batch,
+        scratch: &mut Scratch,
+        ids: &mut O,
+        ended: &mut impl FnMut(&mut O),
+    ) -> Result<()> {
         // In text that has been going on for a while, many batches have nothing new, and this is all.
         let mut pushed = 0;
         if !batch.found.holes().is_empty() {
@@ -96,7 +129,10 @@ impl BpeModel {
                 ids.push_all(&batch.found.ids()[pushed..hole.ids_before()]);
                 pushed = hole.ids_before();
                 if !scratch.cache.push_short(batch.became[number], ids) {
-                    self.encode_piece(&text[batch.range(hole.piece())], batch.tags[number], scratch, ids)?;
+                    match &text[batch.range(hole.piece())] {
+                        [] => ended(ids),
+                        piece => self.encode_piece(piece, batch.tags[number], scratch, ids)?,
+                    }
                 }
             }
         }

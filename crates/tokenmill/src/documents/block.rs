@@ -65,6 +65,9 @@ pub struct Block {
     pub first_line: u64,
 }
 
+/// Documents shorter than this on average are moved together.
+const SHORT_BYTES: usize = 512;
+
 /// The documents of one block: parts of one string.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Documents {
@@ -87,6 +90,35 @@ impl Documents {
     /// Document `i` of this block.
     pub fn get(&self, i: usize) -> &str {
         &self.text[self.ranges[i].clone()]
+    }
+
+    /// Where the documents end, if nothing lies between them.
+    pub(crate) fn side_by_side(&self) -> Option<Vec<usize>> {
+        let mut end = 0;
+        let ends: Vec<usize> = self
+            .ranges
+            .iter()
+            .map_while(|range| (std::mem::replace(&mut end, range.end) == range.start).then_some(range.end))
+            .collect();
+        (ends.len() == self.ranges.len()).then_some(ends)
+    }
+
+    /// Moves short documents together, as they are encoded faster side by side.
+    fn close_up(mut self) -> Result<Documents> {
+        if self.ranges.len() * SHORT_BYTES < self.text.len() {
+            return Ok(self);
+        }
+        let mut bytes = self.text.into_bytes();
+        let mut end = 0;
+        for range in &mut self.ranges {
+            let length = range.len();
+            bytes.copy_within(range.clone(), end);
+            *range = end..end + length;
+            end += length;
+        }
+        bytes.truncate(end);
+        self.text = utf8::into_string(bytes).map_err(|_| Error::value("a document is not UTF-8"))?;
+        Ok(self)
     }
 
     /// Adds a document.
@@ -151,7 +183,7 @@ impl Block {
                     Ok(text) => {
                         let ranges: Vec<_> = pieces(text.as_bytes(), separator.as_bytes()).collect();
                         let positions = ranges.iter().map(|range| start + range.start as u64).collect();
-                        return Ok(Documents { input, text, ranges, positions });
+                        return Documents { input, text, ranges, positions }.close_up();
                     }
                     Err((_, bytes)) => bytes,
                 };

@@ -44,3 +44,41 @@ impl<'a> Cutter<'a> {
         Ok(!ends.as_slice().is_empty())
     }
 }
+
+/// Cuts texts that lie side by side, one after the other.
+pub(crate) struct TextsCutter<'a> {
+    scanner: Scanner,
+    level: Level,
+    text: &'a str,
+    text_ends: &'a [usize],
+    position: usize,
+}
+
+impl<'a> TextsCutter<'a> {
+    /// Of the texts in `text` that end at `text_ends`; the first begins with it.
+    pub(super) fn new(scanner: Scanner, text: &'a str, text_ends: &'a [usize]) -> TextsCutter<'a> {
+        TextsCutter { scanner, level: Level::best(), text, text_ends, position: 0 }
+    }
+
+    /// All of them.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// As [`Cutter::fill`]; behind the pieces of a text comes an empty one.
+    pub(crate) fn fill(&mut self, ends: &mut Ends) -> bool {
+        ends.clear();
+        while let [end, rest @ ..] = self.text_ends
+            && !ends.is_full()
+        {
+            let text = ClassedText::new(&self.text[..*end]);
+            self.position = mask::fill(self.scanner, self.level, text, self.position, ends);
+            // A batch that is full has room for this one yet.
+            if self.position == *end {
+                ends.push(*end);
+                self.text_ends = rest;
+            }
+        }
+        !ends.as_slice().is_empty()
+    }
+}

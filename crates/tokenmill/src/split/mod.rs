@@ -15,7 +15,7 @@ mod mask;
 mod regex;
 
 pub(crate) use cuts::floor;
-pub(crate) use cutter::Cutter;
+pub(crate) use cutter::{Cutter, TextsCutter};
 pub(crate) use mask::Ends;
 pub(crate) use regex::RegexSplitter;
 
@@ -168,6 +168,14 @@ impl Pattern {
             }
         }
         Ok(())
+    }
+
+    /// The pieces of the texts in `text` that end at `text_ends`, in batches; `None` where a regex engine finds them.
+    pub(crate) fn texts_cutter<'a>(&self, text: &'a str, text_ends: &'a [usize]) -> Option<TextsCutter<'a>> {
+        match &self.0 {
+            Kind::Known(index) => Some(TextsCutter::new(KNOWN[*index].scanner, text, text_ends)),
+            Kind::Regex(_) => None,
+        }
     }
 
     /// The pieces of `text` in batches.

@@ -17,22 +17,77 @@ use std::sync::Arc;
 /// Special tokens that a text spells: how many, and where the first is.
 pub(super) type SpecialTokens = (u64, Option<Range<usize>>);
 
-/// Appends the ids of a text.
-pub(super) type Encode<'a, T> = Box<dyn FnMut(&str, &mut Vec<T>) -> Result<()> + 'a>;
+/// What a thread encodes with.
+pub(super) trait Encode<T> {
+    /// Appends the ids of a text.
+    fn text(&mut self, text: &str, ids: &mut Vec<T>) -> Result<()>;
 
-/// [`Coder::encoder`] of a tokenizer.
-pub(super) fn encoder<'a, T>(tokenizer: &'a Tokenizer, allowed: Allowed<'_>) -> Result<Encode<'a, T>>
+    /// Appends the ids of texts that lie side by side in `text` and end at `text_ends`, and calls `ended` behind those of each. An
+    /// error comes with the number of the text.
+    fn texts(
+        &mut self,
+        text: &str,
+        text_ends: &[usize],
+        ids: &mut Vec<T>,
+        ended: &mut dyn FnMut(&mut Vec<T>),
+    ) -> Result<(), (usize, Error)>;
+}
+
+impl<T> Encode<T> for Encoder<'_>
 where
     Vec<T>: Output,
 {
-    let mut encoder = Encoder::new(tokenizer, allowed)?;
-    Ok(Box::new(move |text, ids| encoder.encode(text, ids)))
+    fn text(&mut self, text: &str, ids: &mut Vec<T>) -> Result<()> {
+        self.encode(text, ids)
+    }
+
+    fn texts(
+        &mut self,
+        text: &str,
+        text_ends: &[usize],
+        ids: &mut Vec<T>,
+        ended: &mut dyn FnMut(&mut Vec<T>),
+    ) -> Result<(), (usize, Error)> {
+        self.encode_texts(text, text_ends, ids, ended)
+    }
+}
+
+/// For tests: any function of a text.
+#[cfg(test)]
+impl<T, F: FnMut(&str, &mut Vec<T>) -> Result<()>> Encode<T> for F {
+    fn text(&mut self, text: &str, ids: &mut Vec<T>) -> Result<()> {
+        self(text, ids)
+    }
+
+    fn texts(
+        &mut self,
+        text: &str,
+        text_ends: &[usize],
+        ids: &mut Vec<T>,
+        ended: &mut dyn FnMut(&mut Vec<T>),
+    ) -> Result<(), (usize, Error)> {
+        let mut start = 0;
+        for (number, &end) in text_ends.iter().enumerate() {
+            self(&text[start..end], ids).map_err(|error| (number, error))?;
+            ended(ids);
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+/// [`Coder::encoder`] of a tokenizer.
+pub(super) fn encoder<'a, T>(tokenizer: &'a Tokenizer, allowed: Allowed<'_>) -> Result<Box<dyn Encode<T> + 'a>>
+where
+    Vec<T>: Output,
+{
+    Ok(Box::new(Encoder::new(tokenizer, allowed)?))
 }
 
 /// What is asked of a tokenizer.
 pub(super) struct Coder<'a, T> {
     /// Gives what a thread encodes some texts with, one after the other.
-    pub encoder: &'a (dyn Fn() -> Result<Encode<'a, T>> + Sync),
+    pub encoder: &'a (dyn Fn() -> Result<Box<dyn Encode<T> + 'a>> + Sync),
     /// Special tokens that a text spells: how many, and where the first is.
     pub special_text: &'a (dyn Fn(&str) -> Result<SpecialTokens> + Sync),
     /// Begins a text that comes in parts.

@@ -193,7 +193,8 @@ where
         if begins {
             ids.push_all(options.recipe.bos.as_slice());
         }
-        (coder.encoder)()?(&text, &mut ids)
+        (coder.encoder)()?
+            .text(&text, &mut ids)
             .map_err(|error| located(in_part(error, start), &place.name, "byte", place.position))?;
         if end.is_some() {
             ids.push_all(options.recipe.eos.as_slice());

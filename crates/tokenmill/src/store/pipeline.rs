@@ -185,17 +185,32 @@ where
 
     fn encode_block(&self, block: Parsed) -> Result<Encoded<T>> {
         let Parsed { name, unit, documents, items, .. } = block;
+        let (bos, eos) = (self.options.recipe.bos.as_slice(), self.options.recipe.eos.as_slice());
         let mut ids = self.memory.for_ids(documents.text.len(), documents.len());
         let mut ends = Vec::with_capacity(documents.len());
         let mut encode = (self.coder.encoder)()?;
-        for (text, item) in documents.iter().zip(&items) {
-            if item.action == Action::Encode {
-                ids.push_all(self.options.recipe.bos.as_slice());
-                encode(text, &mut ids).map_err(|error| located(error, &name, unit, item.origin.position))?;
-                ids.push_all(self.options.recipe.eos.as_slice());
+        let failed = |error, number: usize| located(error, &name, unit, items[number].origin.position);
+        let text_ends = documents.side_by_side().filter(|_| items.iter().all(|item| item.action == Action::Encode));
+        if let Some(text_ends) = text_ends {
+            ids.push_all(if items.is_empty() { &[] } else { bos });
+            let mut ended = |ids: &mut Vec<T>| {
+                ids.push_all(eos);
+                ends.push(ids.len());
+                ids.push_all(if ends.len() < items.len() { bos } else { &[] });
+            };
+            let encoded = encode.texts(&documents.text, &text_ends, &mut ids, &mut ended);
+            encoded.map_err(|(number, error)| failed(error, number))?;
+        } else {
+            for (number, (text, item)) in documents.iter().zip(&items).enumerate() {
+                if item.action == Action::Encode {
+                    ids.push_all(bos);
+                    encode.text(text, &mut ids).map_err(|error| failed(error, number))?;
+                    ids.push_all(eos);
+                }
+                ends.push(ids.len());
             }
-            ends.push(ids.len());
         }
+        drop(encode);
         self.memory.texts.give(documents.text.into_bytes());
         Ok(Encoded { ids, ends, items })
     }
