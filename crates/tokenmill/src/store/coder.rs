@@ -119,6 +119,19 @@ impl<T> Memory<T> {
 
 /// Where the documents go, in the order of the inputs.
 pub(super) trait Sink: Send {
+    /// Documents that were encoded, each with its ids.
+    fn append<'a, T: StoredId>(
+        &mut self,
+        split: Split,
+        documents: impl Iterator<Item = (&'a [T], &'a Origin)>,
+    ) -> Result<()> {
+        for (ids, origin) in documents {
+            self.extend(split, ids)?;
+            self.end(split, origin)?;
+        }
+        Ok(())
+    }
+
     /// The next ids of a document that was encoded.
     fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()>;
     /// Its end.

@@ -279,17 +279,17 @@ struct Encoded<T> {
 /// Hands the ids on; their memory goes to `spare`.
 fn append<T: StoredId>(sink: &mut impl Sink, block: Encoded<T>, spare: &Spare<T>) -> Result<()> {
     let Encoded { ids, ends, items } = block;
-    let mut start = 0;
-    for (end, Item { split, origin, action, .. }) in ends.into_iter().zip(items) {
-        match action {
-            Action::Encode => {
-                sink.extend(split, &ids[start..end])?;
-                sink.end(split, &origin)?;
+    let starts = std::iter::once(&0).chain(&ends);
+    let mut lists = starts.zip(&ends).map(|(&start, &end)| &ids[start..end]);
+    for alike in items.chunk_by(|one, other| (one.action, one.split) == (other.action, other.split)) {
+        let mut documents = lists.by_ref().take(alike.len()).zip(alike.iter().map(|item| &item.origin));
+        match alike {
+            [Item { action: Action::Encode, split, .. }, ..] => sink.append(*split, documents)?,
+            [Item { action: Action::Skip, split, .. }, ..] => {
+                documents.try_for_each(|(_, origin)| sink.skip(*split, origin))?;
             }
-            Action::Skip => sink.skip(split, &origin)?,
-            Action::Drop => {}
+            _ => documents.for_each(drop),
         }
-        start = end;
     }
     spare.give(ids);
     Ok(())

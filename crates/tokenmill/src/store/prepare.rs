@@ -194,6 +194,14 @@ fn not_begun() -> Error {
 }
 
 impl Sink for LateWriter<'_> {
+    fn append<'a, T: StoredId>(
+        &mut self,
+        split: Split,
+        documents: impl Iterator<Item = (&'a [T], &'a Origin)>,
+    ) -> Result<()> {
+        self.get()?.append_all(split, documents)
+    }
+
     fn extend<T: StoredId>(&mut self, split: Split, ids: &[T]) -> Result<()> {
         self.get()?.extend(split, ids)
     }
