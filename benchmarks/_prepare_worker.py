@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from _harness import peak_mb
 
 END = {"gpt2": 50256, "cl100k_base": 100257}
 
-#: The ids of each document, without what ends it.
-Ids = Iterable[Any]
+#: The ids of all documents, without what ends them, and how many each has.
+Ids = tuple[Any, Any]
 #: Does the work that is timed; gives a function for the ids, which is not.
 Job = Callable[[], Callable[[], Ids]]
 
@@ -34,7 +35,7 @@ def _tokenmill(verified: bool) -> Callable[[Path, str, str], Job]:
 
         tokenizer = tm.Tokenizer.load(_inputs.vocabulary_path(folder, vocabulary))
         out = folder / f"{os.getpid()}.tm"
-        options = {"separator": "\n"} if form == "txt" else {}
+        options = {"separator": "\n"} if form.endswith("txt") else {}
 
         def work() -> Callable[[], Ids]:
             documents = tm.Documents.from_files(folder / f"text.{form}", **options)
@@ -43,8 +44,12 @@ def _tokenmill(verified: bool) -> Callable[[Path, str, str], Job]:
                 raise SystemExit(str(report))
 
             def ids() -> Ids:
-                yield from (store.document(i)[:-1] for i in range(store.num_documents))
+                tokens = store[:]
+                is_end = tokens == END[vocabulary]
+                lengths = np.diff(np.flatnonzero(is_end), prepend=-1) - 1
+                tokens = tokens[~is_end]
                 shutil.rmtree(out)
+                return tokens, lengths
 
             return ids
 
@@ -67,12 +72,14 @@ def _gigatoken(folder: Path, form: str, vocabulary: str) -> Job:
         ranks = folder / f"{vocabulary}.tiktoken"
         tokenizer = Tokenizer.from_tiktoken(ranks, pretokenizer="gpt4", special_tokens={})
     source = (
-        TextFileSource([path], separator="\n") if form == "txt" else JsonlFileSource([path], field="text")
+        TextFileSource([path], separator="\n")
+        if form.endswith("txt")
+        else JsonlFileSource([path], field="text")
     )
 
     def work() -> Callable[[], Ids]:
         batch = tokenizer.encode_files(source, parallel=True)
-        return lambda: (ak.to_numpy(row) for row in batch)
+        return lambda: (ak.to_numpy(ak.flatten(batch)), ak.to_numpy(ak.num(batch)))
 
     return work
 
@@ -86,7 +93,10 @@ def _tiktoken(folder: Path, form: str, vocabulary: str) -> Job:
 
     def work() -> Callable[[], Ids]:
         batch = encoding.encode_ordinary_batch(texts, num_threads=os.cpu_count() or 1)
-        return lambda: batch
+        return lambda: (
+            np.fromiter(chain.from_iterable(batch), np.uint32),
+            np.array([len(row) for row in batch]),
+        )
 
     return work
 
@@ -99,11 +109,10 @@ CONTENDERS: dict[str, Callable[[Path, str, str], Job]] = {
 }
 
 
-def _digest(documents: Ids) -> str:
-    digest = hashlib.sha256()
-    for ids in documents:
-        row = np.asarray(ids, dtype=np.uint32)
-        digest.update(len(row).to_bytes(8, "little") + row.tobytes())
+def _digest(ids: Ids) -> str:
+    tokens, lengths = ids
+    digest = hashlib.sha256(np.asarray(lengths, dtype="<u8").tobytes())
+    digest.update(np.asarray(tokens, dtype="<u4").tobytes())
     return digest.hexdigest()[:16]
 
 

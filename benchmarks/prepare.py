@@ -9,7 +9,8 @@ memory; tiktoken's texts are read before its time begins. Loading the vocabulary
 counts only if the ids of every document are the same.
 
 A text is JSON Lines or plain text, also .zst; without --texts: Python's standard library. It is written anew
-as plain text (a document a line, line breaks as spaces), as JSON Lines, and as JSON Lines in zstd.
+as plain text (a document a line, line breaks as spaces), as JSON Lines, as JSON Lines in zstd, and as it is,
+each line of it a document (without empty ones, which gigatoken leaves out).
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from _harness import aligned, machine, one_line, times, worker
 from train import documents
 
 WORKER = Path(__file__).resolve().parent / "_prepare_worker.py"
-FORMS = ("txt", "jsonl", "jsonl.zst")
+FORMS = ("txt", "jsonl", "jsonl.zst", "lines.txt")
 OURS, VERIFIED = "tokenmill", "tokenmill, then verify"
 #: Which peers read which forms.
 PEERS: dict[str, tuple[list[str], Sequence[str]]] = {
-    "gigatoken": (["gigatoken==0.10.0", "numpy>=2"], ("txt", "jsonl")),
+    "gigatoken": (["gigatoken==0.10.0", "numpy>=2"], ("txt", "jsonl", "lines.txt")),
     "tiktoken": ([], ("jsonl",)),
 }
 
@@ -59,6 +60,7 @@ def write_forms(file: str | None, folder: Path, megabytes: float | None, forms: 
     with (
         (folder / "text.txt").open("w", encoding="utf-8", newline="\n") as plain,
         (folder / "text.jsonl").open("w", encoding="utf-8", newline="\n") as lines,
+        (folder / "text.lines.txt").open("w", encoding="utf-8", newline="\n") as short,
     ):
         for text in documents(file):
             if megabytes is not None and size >= megabytes * 1e6:
@@ -67,6 +69,7 @@ def write_forms(file: str | None, folder: Path, megabytes: float | None, forms: 
             size += len(line.encode()) + 1
             plain.write(line + "\n")
             lines.write(json.dumps({"text": line}, ensure_ascii=False) + "\n")
+            short.writelines(part + "\n" for part in text.splitlines() if part)
     if "jsonl.zst" in forms:
         with (folder / "text.jsonl").open("rb") as source, (folder / "text.jsonl.zst").open("wb") as packed:
             zstandard.ZstdCompressor().copy_stream(source, packed)

@@ -95,6 +95,7 @@ impl BpeModel {
         Ok(())
     }
 
+    /// A text, batch by batch.
     fn encode_pieces<O: Output>(&self, text: &str, scratch: &mut Scratch, ids: &mut O) -> Result<()> {
         let mut batch = scratch.batch.take().unwrap_or_default();
         let mut cutter = self.pattern.cutter(text);
