@@ -89,7 +89,7 @@ impl<'a> Encoder<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{snippets, tokenizers};
     use super::*;
     use crate::bpe::{BpeModel, Merges};
@@ -99,7 +99,7 @@ mod tests {
     use std::sync::LazyLock;
 
     /// Without tokens that are special in every text, so that texts are taken together.
-    static PLAIN: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
+    pub(in super::super) static PLAIN: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
         let make = |pattern| {
             let words = ["th", "the", " the", "ca", "cat", " ca", " cat", "12", "  ", "aa", "aaaa", "中", "\n\n"];
             let words = words.map(|word| word.as_bytes().to_vec());

@@ -1,3 +1,4 @@
+use super::encoder::tests::PLAIN;
 use super::*;
 use crate::bpe::{Count, Merges};
 use crate::special::Allowed;
@@ -175,7 +176,7 @@ proptest! {
             *text = text.repeat(2 + (150_000 / text.len().max(1)).min(5_000));
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        for tokenizer in tokenizers() {
+        for tokenizer in tokenizers().map(|tokenizer| &**tokenizer).chain(&*PLAIN) {
             for allowed in [Allowed::None, Allowed::All] {
                 let flat = tokenizer.encode_batch::<Vec<u32>>(&texts, allowed, &()).unwrap();
                 prop_assert_eq!(flat.offsets.len(), texts.len() + 1);
@@ -195,6 +196,27 @@ proptest! {
                 prop_assert_eq!(count.offsets, flat.offsets);
             }
         }
+    }
+}
+
+/// So many that threads share them, most of them short.
+#[test]
+fn a_batch_of_lines_gives_the_ids_of_single_texts() {
+    let lines: Vec<String> = (0..20_000usize)
+        .map(|number| match number % 7 {
+            0 => String::new(),
+            1 => format!("the cat {number}'s  \n"),
+            2 => "中文 ".repeat(number % 40),
+            _ => format!(" ca{number} the {}", "x".repeat(number % 29)),
+        })
+        .collect();
+    let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
+    for tokenizer in &*PLAIN {
+        let flat = tokenizer.encode_batch::<Vec<u32>>(&texts, Allowed::None, &()).unwrap();
+        for (text, list) in texts.iter().zip(flat.lists()) {
+            assert_eq!(list, tokenizer.encode_in_one_go(text, Allowed::None), "{text:?}");
+        }
+        assert_eq!(flat.offsets.len(), texts.len() + 1);
     }
 }
 
@@ -226,6 +248,10 @@ fn of_several_bad_texts_the_first_is_the_error() {
         let error = tokenizer.encode_batch::<Vec<u32>>(texts, Allowed::None, &()).unwrap_err().to_string();
         assert!(error.starts_with("text 1: ") && error.contains("0x78"), "{error}");
     }
+    let mut lines = vec!["a a"; 50_000];
+    (lines[30_000], lines[40_000]) = ("a x", "y");
+    let error = tokenizer.encode_batch::<Vec<u32>>(&lines, Allowed::None, &()).unwrap_err().to_string();
+    assert!(error.starts_with("text 30000: ") && error.contains("0x78"), "{error}");
 }
 
 #[test]
