@@ -210,7 +210,6 @@ where
                 ends.push(ids.len());
             }
         }
-        drop(encode);
         self.memory.texts.give(documents.text.into_bytes());
         Ok(Encoded { ids, ends, items })
     }
