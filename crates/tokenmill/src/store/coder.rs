@@ -30,7 +30,15 @@ pub(super) trait Encode<T> {
         text_ends: &[usize],
         ids: &mut Vec<T>,
         ended: &mut dyn FnMut(&mut Vec<T>),
-    ) -> Result<(), (usize, Error)>;
+    ) -> Result<(), (usize, Error)> {
+        let mut start = 0;
+        for (number, &end) in text_ends.iter().enumerate() {
+            self.text(&text[start..end], ids).map_err(|error| (number, error))?;
+            ended(ids);
+            start = end;
+        }
+        Ok(())
+    }
 }
 
 impl<T> Encode<T> for Encoder<'_>
@@ -57,22 +65,6 @@ where
 impl<T, F: FnMut(&str, &mut Vec<T>) -> Result<()>> Encode<T> for F {
     fn text(&mut self, text: &str, ids: &mut Vec<T>) -> Result<()> {
         self(text, ids)
-    }
-
-    fn texts(
-        &mut self,
-        text: &str,
-        text_ends: &[usize],
-        ids: &mut Vec<T>,
-        ended: &mut dyn FnMut(&mut Vec<T>),
-    ) -> Result<(), (usize, Error)> {
-        let mut start = 0;
-        for (number, &end) in text_ends.iter().enumerate() {
-            self(&text[start..end], ids).map_err(|error| (number, error))?;
-            ended(ids);
-            start = end;
-        }
-        Ok(())
     }
 }
 

@@ -219,11 +219,8 @@ impl Writer {
                 shard.end(added, origin)?;
                 last_input = last_input.max(Some(origin.input));
             }
-            let is_full = shard.num_tokens >= shard_tokens;
-            if let Some(shard) = self.open[split as usize].take_if(|_| is_full) {
-                self.close(shard)?;
-            }
             self.last_input = last_input;
+            self.close_full(split)?;
         }
         Ok(())
     }
@@ -238,14 +235,9 @@ impl Writer {
     /// Ends a document, which may have no ids.
     pub fn end(&mut self, split: Split, origin: &Origin) -> Result<()> {
         let added = self.manifest.added();
-        let shard = self.open(split)?;
-        shard.end(added, origin)?;
-        let is_full = shard.num_tokens >= self.plan.recipe.shard_tokens;
+        self.open(split)?.end(added, origin)?;
         self.last_input = self.last_input.max(Some(origin.input));
-        match self.open[split as usize].take_if(|_| is_full) {
-            Some(shard) => self.close(shard),
-            None => Ok(()),
-        }
+        self.close_full(split)
     }
 
     /// Where temporary files can be.
@@ -307,6 +299,15 @@ impl Writer {
             shard.texts = Some(BlockFile::create(&shard.folder.join(texts_name(&shard.name)), &shard.disk)?);
         }
         Ok(shard)
+    }
+
+    /// Closes the open shard if it is full.
+    fn close_full(&mut self, split: Split) -> Result<()> {
+        let shard_tokens = self.plan.recipe.shard_tokens;
+        match self.open[split as usize].take_if(|shard| shard.num_tokens >= shard_tokens) {
+            Some(shard) => self.close(shard),
+            None => Ok(()),
+        }
     }
 
     /// Hands a full shard to the thread that brings it to the disk, once the one before is there.
